@@ -1,0 +1,99 @@
+# smtpd - see README.md.  make, make run, make check, make install.
+.POSIX:
+
+VERSION  = 0.1
+PREFIX   = /usr/local
+SBINDIR  = $(PREFIX)/sbin
+MANDIR   = $(PREFIX)/share/man
+PROGNAME = smtpd
+
+CC       = cc
+MUSL     = musl-gcc
+CFLAGS   = -O2 -g
+STD      = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+	   -Wmissing-prototypes -Wstrict-prototypes -Wvla
+HARDEN   = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
+HARDENLD = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+# these only where the compiler knows them
+MAYBE    = -fstack-clash-protection -fcf-protection=full \
+	   -ftrivial-auto-var-init=zero
+PROBE    = for f in $(MAYBE); do \
+	     $(CC) -Werror $$f -x c -c -o /dev/null /dev/null 2>/dev/null && \
+	       printf '%s ' $$f; done
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+SRC      = smtpd.c smtp_parse.c
+OBJ      = smtpd.o smtp_parse.o
+
+all: smtpd
+
+smtpd: $(OBJ)
+	$(CC) $(HARDENLD) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+
+.SUFFIXES: .c .o
+.c.o:
+	$(CC) $(STD) $(WARN) $(HARDEN) $$($(PROBE)) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(OBJ): smtp_parse.h
+
+static: smtpd-static
+smtpd-static: $(SRC) smtp_parse.h
+	$(MUSL) $(STD) $(WARN) $(CFLAGS) -static $(LDFLAGS) -o $@ $(SRC)
+
+smtpd-asan: $(SRC) smtp_parse.h
+	$(CC) $(STD) $(WARN) $(CPPFLAGS) $(SANITIZE) -o $@ $(SRC)
+
+# the limits of one session made short enough to be tested
+smtpd-hasty: $(SRC) smtp_parse.h
+	$(CC) $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -DSESSION_SECONDS=3 \
+	  -DRATE_SECONDS=1 -o $@ $(SRC)
+
+tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
+
+run: smtpd
+	@mkdir -p run/tmp run/new run/cur
+	./smtpd --maildir run <contrib/session.smtp
+	@echo; echo "The newest mail in run/new:"
+	@cd run/new && cat "$$(ls -t | head -n 1)"
+
+serve: smtpd
+	@sh contrib/serve ./smtpd 2525
+
+check: all smtpd-hasty tests/parse_driver
+	bats $(BATSFLAGS) tests
+
+check-asan: smtpd-asan smtpd-hasty tests/parse_driver
+	SMTPD=./smtpd-asan bats $(BATSFLAGS) tests
+
+gates: all
+	-@$(MAKE) static >/dev/null 2>&1
+	sh tests/gates ./smtpd ./smtpd-static
+
+bench: all
+	-@$(MAKE) static >/dev/null 2>&1
+	bash tests/bench ./smtpd
+
+lint:
+	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install
+	shellcheck -s sh tests/gates contrib/run contrib/serve
+	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
+	  --suppress=missingIncludeSystem $(SRC)
+	mandoc -Tlint -Wwarning smtpd.8
+
+install: all
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+	cp smtpd $(DESTDIR)$(SBINDIR)/$(PROGNAME)
+	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)
+	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+	chmod 644 $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+
+dist:
+	git archive --prefix=smtpd-$(VERSION)/ -o smtpd-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf smtpd smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
+	  tests/parse_driver tests/bench_driver run

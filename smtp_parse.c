@@ -1,0 +1,1362 @@
+/*
+ * smtp_parse - the SMTP grammar, and nothing else.  The contract of every
+ * function here is in smtp_parse.h.
+ *
+ * Two floors.  scan_x(in) returns how many octets at the start of in match
+ * the rule x, 0 for none.  smtp_parse_x() composes scans, applies the limits,
+ * names the error and sets its outputs last.  Only drop() moves a pointer.
+ *
+ * Tables hold text in place, not pointers to it: a pointer needs relocation,
+ * and that makes data of a constant.
+ */
+#include <string.h>
+
+#include "smtp_parse.h"
+
+/* ---- slices ----------------------------------------------------------- */
+
+static struct slice
+drop(struct slice in, size_t n)
+{
+	return (struct slice){ in.p + n, in.n - n };
+}
+
+static struct slice
+take(struct slice in, size_t n)
+{
+	return (struct slice){ in.p, n };
+}
+
+struct slice
+smtp_slice(const char *text)
+{
+	return (struct slice){ text, strlen(text) };
+}
+
+char
+smtp_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool
+smtp_same(struct slice a, struct slice b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (smtp_lower(a.p[i]) != smtp_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+bool
+smtp_is(struct slice a, const char *text)
+{
+	return smtp_same(a, smtp_slice(text));
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_alnum(char c)
+{
+	char l = smtp_lower(c);
+
+	return is_digit(c) || (l >= 'a' && l <= 'z');
+}
+
+static bool
+is_eight_bit(char c)
+{
+	return ((unsigned char)c & 0x80) != 0;
+}
+
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static size_t
+scan_blanks(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && is_blank(in.p[n]))
+		n++;
+	return n;
+}
+
+struct slice
+smtp_trim(struct slice in)
+{
+	in = drop(in, scan_blanks(in));
+	while (in.n > 0 && is_blank(in.p[in.n - 1]))
+		in.n--;
+	return in;
+}
+
+/* size-value = 1*20DIGIT                              (RFC 1870, section 4) */
+enum smtp_status
+smtp_parse_number(struct slice in, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0, digit;
+
+	if (in.n == 0 || in.n > 20)
+		return SMTP_ESYNTAX;
+	for (size_t i = 0; i < in.n; i++) {
+		if (!is_digit(in.p[i]))
+			return SMTP_ESYNTAX;
+		digit = (uint64_t)(in.p[i] - '0');
+		v = v > (UINT64_MAX - digit) / 10 ? UINT64_MAX : v * 10 + digit;
+	}
+	*out = v < max ? v : max;
+	return SMTP_OK;
+}
+
+/* ---- lines ------------------------------------------------------------ */
+
+enum fit { FIT_NO, FIT_PREFIX, FIT_YES };
+
+/* does in begin with text, or may it yet? */
+static enum fit
+begins(struct slice in, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i == in.n)
+			return FIT_PREFIX;
+		if (in.p[i] != text[i])
+			return FIT_NO;
+	}
+	return FIT_YES;
+}
+
+enum smtp_opening
+smtp_opening(struct slice in)
+{
+	static const struct {
+		char	text[13];
+		char	n;
+		char	what;
+	} known[] = {
+		{ "\x16\x03", 2, SMTP_OPEN_TLS },
+		{ "PROXY ", 6, SMTP_OPEN_PROXY },
+		{ "\r\n\r\n\0\r\nQUIT\n", 12, SMTP_OPEN_PROXY },
+		{ "GET ", 4, SMTP_OPEN_HTTP },
+		{ "PUT ", 4, SMTP_OPEN_HTTP },
+		{ "PRI ", 4, SMTP_OPEN_HTTP },
+		{ "POST ", 5, SMTP_OPEN_HTTP },
+		{ "HEAD ", 5, SMTP_OPEN_HTTP },
+		{ "PATCH ", 6, SMTP_OPEN_HTTP },
+		{ "TRACE ", 6, SMTP_OPEN_HTTP },
+		{ "DELETE ", 7, SMTP_OPEN_HTTP },
+		{ "OPTIONS ", 8, SMTP_OPEN_HTTP },
+		{ "CONNECT ", 8, SMTP_OPEN_HTTP },
+	};
+	enum smtp_opening verdict = SMTP_OPEN_SMTP;
+
+	if (in.n == 0)
+		return SMTP_OPEN_MORE;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		switch (begins(in, known[i].text, (size_t)known[i].n)) {
+		case FIT_YES:
+			return (enum smtp_opening)known[i].what;
+		case FIT_PREFIX:
+			verdict = SMTP_OPEN_MORE;
+			break;
+		case FIT_NO:
+			break;
+		}
+	return verdict;
+}
+
+/* command = verb [1*blank argument]                   (RFC 5321, 4.1.1) */
+enum smtp_status
+smtp_parse_command(struct slice line, struct slice *verb, struct slice *arg)
+{
+	size_t n = line.n;
+
+	for (size_t i = line.n; i-- > 0;) {
+		if (is_blank(line.p[i]))
+			n = i;
+		else if (is_control(line.p[i]))
+			return SMTP_ESYNTAX;
+	}
+	*verb = take(line, n);
+	*arg = smtp_trim(drop(line, n));
+	return SMTP_OK;
+}
+
+unsigned
+smtp_distance(struct slice a, struct slice b)
+{
+	enum { MAX = 16 };
+	unsigned char d[MAX + 1][MAX + 1], best;
+
+	if (a.n > MAX || b.n > MAX)
+		return 9;
+	for (size_t i = 0; i <= a.n; i++)
+		for (size_t j = 0; j <= b.n; j++) {
+			if (i == 0 || j == 0) {
+				d[i][j] = (unsigned char)(i + j);
+				continue;
+			}
+			best = d[i - 1][j - 1];
+			if (smtp_lower(a.p[i - 1]) != smtp_lower(b.p[j - 1]))
+				best++;
+			if (d[i - 1][j] + 1 < best)
+				best = (unsigned char)(d[i - 1][j] + 1);
+			if (d[i][j - 1] + 1 < best)
+				best = (unsigned char)(d[i][j - 1] + 1);
+			if (i > 1 && j > 1 && d[i - 2][j - 2] + 1 < best &&
+			    smtp_lower(a.p[i - 1]) == smtp_lower(b.p[j - 2]) &&
+			    smtp_lower(a.p[i - 2]) == smtp_lower(b.p[j - 1]))
+				best = (unsigned char)(d[i - 2][j - 2] + 1);
+			d[i][j] = best;
+		}
+	return d[a.n][b.n] < 9 ? d[a.n][b.n] : 9;
+}
+
+/* ---- addresses -------------------------------------------------------- */
+
+/* atext = ALPHA / DIGIT / one of these / UTF8-non-ascii
+ *                                        (RFC 5322, 3.2.3; RFC 6531, 3.3) */
+static bool
+is_atext(char c)
+{
+	return is_alnum(c) || is_eight_bit(c) ||
+	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+/* Atom = 1*atext */
+static size_t
+scan_atom(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && is_atext(in.p[n]))
+		n++;
+	return n;
+}
+
+/* Dot-string = Atom *("." Atom)                         (RFC 5321, 4.1.2) */
+static size_t
+scan_dot_string(struct slice in)
+{
+	size_t n = scan_atom(in), more;
+
+	while (n > 0 && n < in.n && in.p[n] == '.') {
+		more = scan_atom(drop(in, n + 1));
+		if (more == 0)
+			return 0;
+		n += 1 + more;
+	}
+	return n;
+}
+
+/* Quoted-string = DQUOTE *(qtext / "\" graphic) DQUOTE  (RFC 5321, 4.1.2) */
+static size_t
+scan_quoted(struct slice in)
+{
+	if (in.n == 0 || in.p[0] != '"')
+		return 0;
+	for (size_t n = 1; n < in.n; n++) {
+		if (in.p[n] == '"')
+			return n + 1;
+		if (in.p[n] == '\\' && ++n == in.n)
+			return 0;
+		if (is_control(in.p[n]))
+			return 0;
+	}
+	return 0;
+}
+
+/* Local-part = Dot-string *("@" Dot-string) / Quoted-string: the "@" is not
+ * in RFC 5321; it is there to be told from rubbish and refused as relaying */
+static size_t
+scan_local(struct slice in, bool *second_at)
+{
+	size_t n = scan_dot_string(in), more;
+	struct slice next;
+
+	*second_at = false;
+	if (n == 0)
+		return scan_quoted(in);
+	while (n < in.n && in.p[n] == '@') {
+		next = drop(in, n + 1);
+		more = scan_dot_string(next);
+		if (more == 0 || more == next.n || next.p[more] != '@')
+			break;
+		*second_at = true;
+		n += 1 + more;
+	}
+	return n;
+}
+
+static bool
+is_let_dig(char c)
+{
+	return is_alnum(c) || c == '_' || is_eight_bit(c);
+}
+
+/* sub-domain = Let-dig [Ldh-str]                        (RFC 5321, 4.1.2) */
+static size_t
+scan_subdomain(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n &&
+	    (is_let_dig(in.p[n]) || (n > 0 && in.p[n] == '-')))
+		n++;
+	return n > 0 && in.p[n - 1] == '-' ? 0 : n;
+}
+
+/* Domain = sub-domain *("." sub-domain)                 (RFC 5321, 4.1.2) */
+static size_t
+scan_domain(struct slice in)
+{
+	size_t n = scan_subdomain(in), more;
+
+	while (n > 0 && n < in.n && in.p[n] == '.') {
+		more = scan_subdomain(drop(in, n + 1));
+		if (more == 0)
+			break;
+		n += 1 + more;
+	}
+	return n;
+}
+
+/* Snum *3("." Snum)                                     (RFC 5321, 4.1.3) */
+static bool
+parse_ipv4(struct slice in, unsigned char ip[4])
+{
+	size_t n;
+	unsigned v;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0) {
+			if (in.n == 0 || in.p[0] != '.')
+				return false;
+			in = drop(in, 1);
+		}
+		for (n = 0, v = 0; n < in.n && n < 3 && is_digit(in.p[n]); n++)
+			v = v * 10 + (unsigned)(in.p[n] - '0');
+		if (n == 0 || v > 255 || (n > 1 && in.p[0] == '0'))
+			return false;
+		ip[i] = (unsigned char)v;
+		in = drop(in, n);
+	}
+	return in.n == 0;
+}
+
+/* IPv6-hex = 1*4HEXDIG */
+static size_t
+scan_hex(struct slice in, unsigned *value)
+{
+	size_t n;
+	char c;
+
+	*value = 0;
+	for (n = 0; n < in.n && n < 4; n++) {
+		c = smtp_lower(in.p[n]);
+		if (is_digit(c))
+			*value = *value << 4 | (unsigned)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			*value = *value << 4 | (unsigned)(c - 'a' + 10);
+		else
+			break;
+	}
+	return n;
+}
+
+/* eight groups, of which "::" stands for one or more, the last two may be
+ * IPv4                                                    (RFC 4291, 2.2) */
+static bool
+parse_ipv6(struct slice in, unsigned char ip[16])
+{
+	size_t n, at = 0, gap = 17;
+	unsigned v;
+
+	if (in.n >= 2 && in.p[0] == ':' && in.p[1] == ':') {
+		gap = 0;
+		in = drop(in, 2);
+	}
+	while (in.n > 0 && at < 16) {
+		n = scan_hex(in, &v);
+		if (n < in.n && in.p[n] == '.') {
+			if (at > 12 || !parse_ipv4(in, ip + at))
+				return false;
+			at += 4;
+			in.n = 0;
+			break;
+		}
+		if (n == 0)
+			return false;
+		ip[at++] = (unsigned char)(v >> 8);
+		ip[at++] = (unsigned char)(v & 0xff);
+		in = drop(in, n);
+		if (in.n == 0)
+			break;
+		if (in.p[0] != ':' || in.n == 1)
+			return false;
+		in = drop(in, 1);
+		if (in.p[0] == ':') {
+			if (gap < 17)
+				return false;
+			gap = at;
+			in = drop(in, 1);
+		}
+	}
+	if (in.n > 0 || (gap < 17 ? at > 14 : at != 16))
+		return false;
+	if (gap < 17) {
+		memmove(ip + 16 - (at - gap), ip + gap, at - gap);
+		memset(ip + gap, 0, 16 - at);
+	}
+	return true;
+}
+
+enum smtp_status
+smtp_parse_ip(struct slice in, unsigned char ip[16])
+{
+	unsigned char v[16] = { [10] = 0xff, [11] = 0xff };
+
+	if (!parse_ipv4(in, v + 12) && !parse_ipv6(in, v))
+		return SMTP_ESYNTAX;
+	memcpy(ip, v, 16);
+	return SMTP_OK;
+}
+
+/* General-address-literal = Standardized-tag ":" 1*dcontent
+ *                                                       (RFC 5321, 4.1.3) */
+static bool
+is_general_literal(struct slice in)
+{
+	const char *colon = in.n > 0 ? memchr(in.p, ':', in.n) : NULL;
+	size_t tag = colon == NULL ? 0 : (size_t)(colon - in.p);
+
+	if (tag == 0 || tag + 1 == in.n || !is_alnum(in.p[tag - 1]))
+		return false;
+	for (size_t i = 0; i < tag; i++)
+		if (!is_alnum(in.p[i]) && in.p[i] != '-')
+			return false;
+	for (size_t i = tag + 1; i < in.n; i++)
+		if (in.p[i] < 33 || in.p[i] > 126 ||
+		    (in.p[i] >= '[' && in.p[i] <= ']'))
+			return false;
+	return true;
+}
+
+/* address-literal = "[" (IPv4 / "IPv6:" IPv6 / General) "]" */
+static size_t
+scan_literal(struct slice in)
+{
+	unsigned char ip[16];
+	struct slice a;
+	const char *end;
+	bool ok;
+
+	if (in.n == 0 || in.p[0] != '[')
+		return 0;
+	end = memchr(in.p, ']', in.n);
+	if (end == NULL)
+		return 0;
+	a = (struct slice){ in.p + 1, (size_t)(end - in.p) - 1 };
+	if (a.n > 5 && smtp_is(take(a, 5), "IPv6:"))
+		ok = parse_ipv6(drop(a, 5), ip);
+	else
+		ok = parse_ipv4(a, ip) || is_general_literal(a);
+	return ok ? a.n + 2 : 0;
+}
+
+bool
+smtp_is_domain(struct slice in)
+{
+	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX && scan_domain(in) == in.n;
+}
+
+bool
+smtp_is_literal(struct slice in)
+{
+	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX && scan_literal(in) == in.n;
+}
+
+/* A-d-l ":" = At-domain *("," At-domain) ":"             (RFC 5321, 4.1.2) */
+static size_t
+scan_route(struct slice in)
+{
+	size_t n = 0, more;
+
+	for (;;) {
+		if (n == in.n || in.p[n] != '@')
+			return 0;
+		n++;
+		more = scan_domain(drop(in, n));
+		if (more == 0)
+			more = scan_literal(drop(in, n));
+		if (more == 0 || n + more == in.n)
+			return 0;
+		n += more;
+		if (in.p[n] == ':')
+			return n + 1;
+		if (in.p[n] != ',')
+			return 0;
+		n++;
+	}
+}
+
+/* a name before "<": words, quoted or not, and blanks; 0 if no "<" follows */
+static size_t
+scan_name(struct slice in)
+{
+	size_t n = 0, more;
+
+	while (n < in.n && in.p[n] != '<') {
+		more = scan_quoted(drop(in, n));
+		if (more == 0 && !is_atext(in.p[n]) && !is_blank(in.p[n]) &&
+		    in.p[n] != '.')
+			return 0;
+		n += more > 0 ? more : 1;
+	}
+	return n < in.n ? n : 0;
+}
+
+static bool
+has_eight_bit(struct slice in)
+{
+	for (size_t i = 0; i < in.n; i++)
+		if (is_eight_bit(in.p[i]))
+			return true;
+	return false;
+}
+
+/* Mailbox = Local-part ["@" (Domain ["."] / address-literal)] */
+static size_t
+scan_mailbox(struct slice in, struct smtp_path *path)
+{
+	size_t n, m;
+
+	n = scan_local(in, &path->second_at);
+	path->local = take(in, n);
+	path->domain = drop(path->local, n);
+	if (n > 0 && n < in.n && in.p[n] == '@') {
+		in = drop(in, n + 1);
+		m = scan_domain(in);
+		if (m == 0)
+			m = scan_literal(in);
+		path->domain = take(in, m);
+		if (m == 0)
+			return 0;
+		if (m < in.n && in.p[m] == '.' && in.p[m - 1] != ']')
+			m++;
+		n += 1 + m;
+	}
+	path->eight_bit = has_eight_bit(path->local) ||
+	    has_eight_bit(path->domain);
+	return n;
+}
+
+/* Path = "<" [A-d-l ":"] Mailbox ">" / "<>" / Mailbox;  0 for no path */
+static size_t
+scan_path(struct slice in, struct smtp_path *path)
+{
+	size_t n, m;
+
+	if (in.n == 0 || in.p[0] != '<')
+		return scan_mailbox(in, path);
+	if (in.n > 1 && in.p[1] == '>') {
+		*path = (struct smtp_path){ take(in, 0), take(in, 0), 0, 0 };
+		return 2;
+	}
+	n = 1 + scan_route(drop(in, 1));
+	m = scan_mailbox(drop(in, n), path);
+	if (m == 0 || n + m == in.n || in.p[n + m] != '>')
+		return 0;
+	return n + m + 1;
+}
+
+/* keyword *blank ":" *blank; 0 if it is not there */
+static size_t
+scan_keyword(struct slice in, const char *keyword)
+{
+	struct slice key = smtp_slice(keyword);
+	size_t n = key.n;
+
+	if (in.n < n || !smtp_same(take(in, n), key))
+		return 0;
+	n += scan_blanks(drop(in, n));
+	if (n == in.n || in.p[n] != ':')
+		return 0;
+	return n + 1 + scan_blanks(drop(in, n + 1));
+}
+
+enum smtp_status
+smtp_parse_path(struct slice in, const char *keyword, struct smtp_path *path,
+    struct slice *rest)
+{
+	struct smtp_path found;
+	size_t n;
+
+	if (keyword[0] != '\0') {
+		n = scan_keyword(in, keyword);
+		if (n == 0)
+			return SMTP_EVALUE;
+		in = drop(in, n);
+	}
+	in = drop(in, scan_name(in));
+	n = scan_path(in, &found);
+	if (n == 0)
+		return SMTP_ESYNTAX;
+	in = drop(in, n);
+	if (in.n > 0 && !is_blank(in.p[0]))
+		return n > 1 && in.p[-1] == '>' ? SMTP_EVALUE : SMTP_ESYNTAX;
+	if (found.domain.n > SMTP_DOMAIN_MAX ||
+	    found.local.n > SMTP_MAILBOX_MAX ||
+	    found.domain.n >= SMTP_MAILBOX_MAX - found.local.n)
+		return SMTP_ELONG;
+	*path = found;
+	*rest = smtp_trim(in);
+	return SMTP_OK;
+}
+
+enum smtp_status
+smtp_unquote(struct slice local, char *buf, size_t size, size_t *n)
+{
+	size_t used = 0;
+	bool quoted = local.n >= 2 && local.p[0] == '"';
+
+	if (quoted)
+		local = (struct slice){ local.p + 1, local.n - 2 };
+	for (size_t i = 0; i < local.n; i++) {
+		if (quoted && local.p[i] == '\\' && i + 1 < local.n)
+			i++;
+		if (used == size)
+			return SMTP_ELONG;
+		buf[used++] = local.p[i];
+	}
+	*n = used;
+	return SMTP_OK;
+}
+
+bool
+smtp_relays(struct slice local)
+{
+	if (local.n == 0 || local.p[0] == '"')
+		return false;
+	return memchr(local.p, '%', local.n) != NULL ||
+	    memchr(local.p, '!', local.n) != NULL ||
+	    memchr(local.p, '@', local.n) != NULL;
+}
+
+void
+smtp_split_extension(struct slice local, char delimiter, struct slice *user,
+    struct slice *extension)
+{
+	const char *at = NULL;
+
+	if (delimiter != '\0' && local.n > 1)
+		at = memchr(local.p + 1, delimiter, local.n - 1);
+	*user = local;
+	*extension = drop(local, local.n);
+	if (at != NULL) {
+		*user = take(local, (size_t)(at - local.p));
+		*extension = drop(local, user->n + 1);
+	}
+}
+
+bool
+smtp_names_file(struct slice value)
+{
+	if (value.n == 0 || value.n > SMTP_NAME_MAX ||
+	    value.p[0] == '.' || value.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] == '/' || is_control(value.p[i]))
+			return false;
+	return true;
+}
+
+bool
+smtp_domain_matches(struct slice pattern, struct slice domain)
+{
+	if (smtp_is(pattern, "*"))
+		return true;
+	if (pattern.n > 1 && pattern.p[0] == '.')
+		return domain.n > pattern.n &&
+		    smtp_same(pattern, drop(domain, domain.n - pattern.n));
+	return smtp_same(pattern, domain);
+}
+
+struct slice
+smtp_list_line(struct slice in)
+{
+	const char *hash = in.n > 0 ? memchr(in.p, '#', in.n) : NULL;
+
+	if (hash != NULL)
+		in = take(in, (size_t)(hash - in.p));
+	if (in.n > 0 && in.p[in.n - 1] == '\r')
+		in.n--;
+	return smtp_trim(in);
+}
+
+/* ---- parameters ------------------------------------------------------- */
+
+/* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")(RFC 5321, 4.1.2) */
+static size_t
+scan_esmtp_keyword(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && (is_alnum(in.p[n]) || (n > 0 && in.p[n] == '-')))
+		n++;
+	return n;
+}
+
+/* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)
+ *                                        (RFC 5321, 4.1.2; RFC 6531, 3.3) */
+static size_t
+scan_esmtp_value(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && !is_control(in.p[n]) && in.p[n] != ' ' &&
+	    in.p[n] != '=')
+		n++;
+	return n;
+}
+
+struct param {
+	struct slice	 name;
+	struct slice	 value;		/* empty where there is none */
+};
+
+/* esmtp-param = esmtp-keyword ["=" esmtp-value]; 0 for what is none */
+static size_t
+scan_param(struct slice in, struct param *param)
+{
+	size_t n = scan_esmtp_keyword(in), more;
+
+	param->name = take(in, n);
+	param->value = drop(param->name, n);
+	if (n > 0 && n < in.n && in.p[n] == '=') {
+		more = scan_esmtp_value(drop(in, n + 1));
+		if (more == 0)
+			return 0;
+		param->value = take(drop(in, n + 1), more);
+		n += 1 + more;
+	}
+	if (n < in.n && !is_blank(in.p[n]))
+		return 0;
+	return n;
+}
+
+static bool
+mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
+{
+	enum { SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, PRDR };
+
+	switch (what) {
+	case SIZE:
+		mail->has_size = true;
+		return smtp_parse_number(p->value, UINT64_MAX,
+		    &mail->size) == SMTP_OK;
+	case BODY:
+		return smtp_is(p->value, "7BIT") ||
+		    smtp_is(p->value, "8BITMIME");
+	case SMTPUTF8:
+		mail->smtputf8 = true;
+		return p->value.n == 0;
+	case PRDR:
+		mail->prdr = true;
+		return p->value.n == 0;
+	case RET:
+	case ENVID:
+		mail->dsn = true;
+		return p->value.n > 0;
+	default:		/* AUTH */
+		return p->value.n > 0;
+	}
+}
+
+enum smtp_status
+smtp_parse_mail(struct slice in, unsigned with, struct smtp_mail *mail)
+{
+	static const char known[][9] = {
+		"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH", "PRDR"
+	};
+	enum { AUTH = 5, PRDR = 6, N = 7 };
+	struct smtp_mail found = { 0 };
+	struct param p;
+	unsigned seen = 0, i;
+	size_t n;
+
+	for (in = smtp_trim(in); in.n > 0; in = smtp_trim(drop(in, n))) {
+		n = scan_param(in, &p);
+		if (n == 0)
+			return SMTP_ESYNTAX;
+		for (i = 0; i < N && !smtp_is(p.name, known[i]); i++)
+			continue;
+		if (i == N || (i == AUTH && !(with & SMTP_WITH_AUTH)) ||
+		    (i == PRDR && !(with & SMTP_WITH_PRDR)))
+			return SMTP_EUNKNOWN;
+		if ((seen & 1U << i) != 0 || !mail_value_ok(&p, i, &found))
+			return SMTP_EVALUE;
+		seen |= 1U << i;
+	}
+	*mail = found;
+	return SMTP_OK;
+}
+
+enum smtp_status
+smtp_parse_rcpt(struct slice in, bool *dsn)
+{
+	bool notify = false, orcpt = false, *seen;
+	struct param p;
+	size_t n;
+
+	for (in = smtp_trim(in); in.n > 0; in = smtp_trim(drop(in, n))) {
+		n = scan_param(in, &p);
+		if (n == 0)
+			return SMTP_ESYNTAX;
+		if (smtp_is(p.name, "NOTIFY"))
+			seen = &notify;
+		else if (smtp_is(p.name, "ORCPT"))
+			seen = &orcpt;
+		else
+			return SMTP_EUNKNOWN;
+		if (*seen || p.value.n == 0)
+			return SMTP_EVALUE;
+		*seen = true;
+	}
+	*dsn = notify || orcpt;
+	return SMTP_OK;
+}
+
+/* bdat-cmd = "BDAT" SP chunk-size [SP end-marker]       (RFC 3030, 2) */
+enum smtp_status
+smtp_parse_bdat(struct slice in, uint64_t *size, bool *last)
+{
+	struct slice word, rest;
+	uint64_t v;
+
+	if (smtp_parse_command(in, &word, &rest) != SMTP_OK ||
+	    (rest.n > 0 && !smtp_is(rest, "LAST")) ||
+	    smtp_parse_number(word, UINT64_MAX, &v) != SMTP_OK)
+		return SMTP_ESYNTAX;
+	if (v > INT64_MAX)
+		return SMTP_ELONG;
+	*size = v;
+	*last = rest.n > 0;
+	return SMTP_OK;
+}
+
+/* ---- the message ------------------------------------------------------ */
+
+enum { AT_BOL = 0, AT_TEXT, AT_CR, AT_DOT, AT_DOTCR };
+
+static void
+emit(struct smtp_room *out, char c)
+{
+	*out->p = c;
+	*out = (struct smtp_room){ out->p + 1, out->n - 1 };
+}
+
+/* is one of these eight octets under 32?  Exact, if not for which */
+static bool
+holds_control(uint64_t word)
+{
+	const uint64_t ones = 0x0101010101010101U;
+
+	return ((word - ones * 32) & ~word & ones * 128) != 0;
+}
+
+/* Copy text up to a CR, an LF, or the end of in or out: eight octets at a
+ * time, as long as they hold no control character.  (One memchr for CR and
+ * one for LF would read everything twice, and musl's is slow.) */
+static size_t
+copy_text(struct slice *in, struct smtp_room *out)
+{
+	enum { WORD = sizeof(uint64_t) };
+	const size_t most = in->n < out->n ? in->n : out->n;
+	const char *const from = in->p;
+	char *const to = out->p;
+	size_t n = 0, stop;
+	uint64_t word;
+
+	do {
+		for (stop = n + (most - n) / WORD * WORD; n < stop; n += WORD) {
+			memcpy(&word, from + n, WORD);
+			if (holds_control(word))
+				break;
+			memcpy(to + n, &word, WORD);
+		}
+		stop = most - n < WORD ? most : n + WORD;
+		for (; n < stop && from[n] != '\r' && from[n] != '\n'; n++)
+			to[n] = from[n];
+	} while (n == stop && n < most);
+	*in = drop(*in, n);
+	*out = (struct smtp_room){ to + n, out->n - n };
+	return n;
+}
+
+/* a CR or LF that belongs to no line end, and stays */
+static void
+bare(struct smtp_data *d, char c, struct smtp_room *out)
+{
+	d->bare = true;
+	d->at = AT_TEXT;
+	d->octets++;
+	emit(out, c);
+}
+
+static void
+line_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
+{
+	d->at = AT_BOL;
+	d->octets += 2;
+	emit(out, '\n');
+	*in = drop(*in, 1);
+}
+
+/* text, and the CR or LF behind it; there is room for one octet at least */
+static void
+decode_text(struct smtp_data *d, bool dots, struct slice *in,
+    struct smtp_room *out)
+{
+	d->octets += copy_text(in, out);
+	if (in->n == 0 || out->n == 0)
+		return;
+	if (in->p[0] == '\r') {
+		*in = drop(*in, 1);
+		if (d->newline == SMTP_LF)
+			bare(d, '\r', out);
+		else
+			d->at = AT_CR;
+	} else if (d->newline == SMTP_LF) {
+		line_end(d, in, out);
+	} else {
+		*in = drop(*in, 1);
+		bare(d, '\n', out);
+		if (d->newline == SMTP_CRLF_OR_LF)
+			d->octets++;
+		/* a dot behind a bare LF is a dot */
+		if (d->newline == SMTP_CRLF_OR_LF && !dots)
+			d->at = AT_BOL;
+	}
+}
+
+static enum smtp_data_status
+decode(struct smtp_data *d, bool dots, struct slice *in, struct smtp_room *out)
+{
+	while (in->n > 0 && out->n > 0) {
+		switch (d->at) {
+		case AT_BOL:
+			d->at = AT_TEXT;
+			if (dots && in->p[0] == '.') {
+				d->at = AT_DOT;
+				*in = drop(*in, 1);
+			}
+			break;
+		case AT_DOT:
+			d->at = AT_TEXT;
+			if (in->p[0] == '\r' && d->newline != SMTP_LF)
+				d->at = AT_DOTCR;
+			else if (in->p[0] != '\n' || d->newline != SMTP_LF)
+				break;
+			*in = drop(*in, 1);
+			if (d->at == AT_TEXT)
+				return SMTP_DATA_END;
+			break;
+		case AT_DOTCR:
+			if (in->p[0] != '\n') {
+				bare(d, '\r', out);
+				break;
+			}
+			*in = drop(*in, 1);
+			return SMTP_DATA_END;
+		case AT_CR:
+			if (in->p[0] == '\n')
+				line_end(d, in, out);
+			else
+				bare(d, '\r', out);
+			break;
+		default:
+			decode_text(d, dots, in, out);
+		}
+	}
+	return in->n == 0 ? SMTP_DATA_MORE : SMTP_DATA_FULL;
+}
+
+enum smtp_data_status
+smtp_data(struct smtp_data *d, struct slice *in, struct smtp_room *out)
+{
+	return decode(d, true, in, out);
+}
+
+enum smtp_data_status
+smtp_chunk(struct smtp_data *d, struct slice *in, struct smtp_room *out)
+{
+	return decode(d, false, in, out);
+}
+
+enum smtp_data_status
+smtp_chunk_end(struct smtp_data *d, struct smtp_room *out)
+{
+	if (out->n < 2)
+		return SMTP_DATA_FULL;
+	if (d->at == AT_CR)
+		bare(d, '\r', out);
+	if (d->at != AT_BOL)
+		emit(out, '\n');
+	d->at = AT_BOL;
+	return SMTP_DATA_END;
+}
+
+/* where smtp_header is: a field that is complete but for the question
+ * whether the next line continues it is told by colon > 0 at H_BOL */
+enum { H_BOL = 0, H_NAME, H_BLANK, H_VALUE, H_BODY };
+
+static void
+header_keep(struct smtp_header *h, struct slice text)
+{
+	if (text.n > sizeof(h->text) - h->n)
+		text.n = sizeof(h->text) - h->n;
+	memcpy(h->text + h->n, text.p, text.n);
+	h->n += text.n;
+}
+
+static enum smtp_header_status
+header_field(struct smtp_header *h, struct slice *name, struct slice *value)
+{
+	struct slice all = { h->text, h->n };
+	size_t n = h->colon;
+
+	*name = take(all, n);
+	n += scan_blanks(drop(all, n)) + 1;
+	*value = smtp_trim(drop(all, n));
+	h->colon = 0;
+	return SMTP_HEADER_FIELD;
+}
+
+/* the line is no field: it is the body's first, and so is what we hold */
+static enum smtp_header_status
+header_body(struct smtp_header *h, struct slice *value)
+{
+	*value = (struct slice){ h->text, h->n };
+	h->at = H_BODY;
+	h->n = 0;
+	return SMTP_HEADER_END;
+}
+
+/* ftext = %d33-57 / %d59-126                            (RFC 5322, 3.6.8) */
+static bool
+is_ftext(char c)
+{
+	return c > ' ' && c < 0x7f && c != ':';
+}
+
+/* the name of a field and its colon, one octet; false if it can be none */
+static bool
+header_name(struct smtp_header *h, char c)
+{
+	if (h->n == sizeof(h->text))
+		return false;
+	if (c == ':' && h->n > 0) {
+		if (h->at == H_NAME)
+			h->colon = h->n;
+		h->at = H_VALUE;
+	} else if (is_blank(c) && h->n > 0) {
+		if (h->at == H_NAME)
+			h->colon = h->n;
+		h->at = H_BLANK;
+	} else if (h->at != H_NAME || !is_ftext(c))
+		return false;
+	h->text[h->n++] = c;
+	return true;
+}
+
+/* the rest of a line of a field, its line end not kept */
+static void
+header_value(struct smtp_header *h, struct slice *in)
+{
+	const char *lf = memchr(in->p, '\n', in->n);
+	size_t n = lf == NULL ? in->n : (size_t)(lf - in->p);
+
+	header_keep(h, take(*in, n));
+	if (lf != NULL) {
+		h->at = H_BOL;
+		n++;
+	}
+	*in = drop(*in, n);
+}
+
+enum smtp_header_status
+smtp_header(struct smtp_header *h, struct slice *in, struct slice *name,
+    struct slice *value)
+{
+	while (in->n > 0 && h->at != H_BODY) {
+		switch (h->at) {
+		case H_BOL:
+			if (h->colon > 0 && is_blank(in->p[0])) {
+				h->at = H_VALUE;
+				break;
+			}
+			if (h->colon > 0)
+				return header_field(h, name, value);
+			h->n = 0;
+			h->at = H_NAME;
+			if (in->p[0] == '\n') {
+				*in = drop(*in, 1);
+				return header_body(h, value);
+			}
+			break;
+		case H_VALUE:
+			header_value(h, in);
+			break;
+		default:
+			if (!header_name(h, in->p[0])) {
+				h->colon = 0;
+				return header_body(h, value);
+			}
+			*in = drop(*in, 1);
+		}
+	}
+	if (h->at != H_BODY)
+		return SMTP_HEADER_MORE;
+	*value = take(*in, 0);
+	return SMTP_HEADER_END;
+}
+
+bool
+smtp_header_end(struct smtp_header *h, struct slice *name,
+    struct slice *value)
+{
+	if (h->colon == 0 || (h->at != H_BOL && h->at != H_VALUE))
+		return false;
+	header_field(h, name, value);
+	return true;
+}
+
+/* the octets that may follow this first one of a sequence
+ *                                            (RFC 3629, section 4, UTF8-2..4) */
+static bool
+utf8_begin(struct smtp_utf8 *u, unsigned char c)
+{
+	u->low = 0x80;
+	u->high = 0xbf;
+	if (c >= 0xc2 && c <= 0xdf) {
+		u->left = 1;
+	} else if (c >= 0xe0 && c <= 0xef) {
+		u->left = 2;
+		if (c == 0xe0)
+			u->low = 0xa0;
+		if (c == 0xed)
+			u->high = 0x9f;
+	} else if (c >= 0xf0 && c <= 0xf4) {
+		u->left = 3;
+		if (c == 0xf0)
+			u->low = 0x90;
+		if (c == 0xf4)
+			u->high = 0x8f;
+	} else
+		return false;
+	return true;
+}
+
+/* the octets up to the first over 127, 32 and then 8 at a time */
+static size_t
+scan_ascii(struct slice in)
+{
+	const uint64_t tops = 0x8080808080808080U;
+	uint64_t w[4];
+	size_t n = 0;
+
+	for (; in.n - n >= sizeof(w); n += sizeof(w)) {
+		memcpy(w, in.p + n, sizeof(w));
+		if (((w[0] | w[1] | w[2] | w[3]) & tops) != 0)
+			break;
+	}
+	for (; in.n - n >= sizeof(w[0]); n += sizeof(w[0])) {
+		memcpy(w, in.p + n, sizeof(w[0]));
+		if ((w[0] & tops) != 0)
+			break;
+	}
+	while (n < in.n && !is_eight_bit(in.p[n]))
+		n++;
+	return n;
+}
+
+void
+smtp_utf8(struct smtp_utf8 *u, struct slice in)
+{
+	unsigned char c;
+
+	while (!u->bad) {
+		if (u->left == 0)
+			in = drop(in, scan_ascii(in));
+		if (in.n == 0)
+			return;
+		c = (unsigned char)in.p[0];
+		if (u->left == 0) {
+			u->eight_bit = true;
+			u->bad = !utf8_begin(u, c);
+		} else {
+			u->bad = c < u->low || c > u->high;
+			u->low = 0x80;
+			u->high = 0xbf;
+			u->left--;
+		}
+		in = drop(in, 1);
+	}
+}
+
+bool
+smtp_utf8_valid(struct slice in)
+{
+	struct smtp_utf8 u = { 0 };
+
+	smtp_utf8(&u, in);
+	return !u.bad && u.left == 0;
+}
+
+static char *
+put_number(char *p, int64_t v, int digits)
+{
+	for (int i = digits; i-- > 0; v /= 10)
+		p[i] = (char)('0' + v % 10);
+	return p + digits;
+}
+
+static char *
+put_text(char *p, const char *text, size_t n)
+{
+	memcpy(p, text, n);
+	return p + n;
+}
+
+/* date-time = day-name "," day month year hour ":" minute ":" second zone
+ *                                                         (RFC 5322, 3.3) */
+void
+smtp_date(int64_t seconds, char out[SMTP_DATE_SIZE])
+{
+	static const char days[] = "ThuFriSatSunMonTueWed";
+	static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
+	int64_t day = seconds / 86400, s = seconds % 86400;
+	int64_t z = day + 719468;	/* since 0000-03-01: leap days last */
+	int64_t era = z / 146097, doe = z % 146097;
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t m = (5 * doy + 2) / 153;	/* 0 is March */
+	char *p = out;
+
+	p = put_text(p, days + 3 * (day % 7), 3);
+	p = put_text(p, ", ", 2);
+	p = put_number(p, doy - (153 * m + 2) / 5 + 1, 2);
+	p = put_text(p, " ", 1);
+	p = put_text(p, months + 3 * m, 3);
+	p = put_text(p, " ", 1);
+	p = put_number(p, yoe + era * 400 + (m >= 10), 4);
+	p = put_text(p, " ", 1);
+	p = put_number(p, s / 3600, 2);
+	p = put_text(p, ":", 1);
+	p = put_number(p, s / 60 % 60, 2);
+	p = put_text(p, ":", 1);
+	p = put_number(p, s % 60, 2);
+	put_text(p, " +0000", 7);
+}
+
+/* a header being written: what does not fit is left out */
+struct writing {
+	char	*p;
+	size_t	 size;
+	size_t	 n;
+	size_t	 column;
+};
+
+static void
+put(struct writing *w, struct slice s)
+{
+	for (size_t i = 0; i < s.n && w->n < w->size; i++) {
+		w->p[w->n++] = s.p[i];
+		w->column++;
+	}
+}
+
+/* a word of up to three pieces, on a new line where it would pass 77
+ * columns; the TAB before it counts for eight */
+static void
+put_word(struct writing *w, const char *before, struct slice word,
+    const char *after)
+{
+	enum { TAB = 8, COLUMNS = 77 };
+	size_t n = strlen(before) + word.n + strlen(after);
+
+	if (w->column + 1 + n > COLUMNS && w->column > TAB) {
+		put(w, smtp_slice("\n\t"));
+		w->column = TAB;
+	} else
+		put(w, smtp_slice(" "));
+	put(w, smtp_slice(before));
+	put(w, word);
+	put(w, smtp_slice(after));
+}
+
+/* "?" for each octet that no domain or address literal could have */
+static void
+mask_helo(char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_alnum(p[i]) && p[i] != '.' && p[i] != '-' &&
+		    p[i] != '_')
+			p[i] = '?';
+}
+
+/* Received: from Extended-Domain by Domain with Protocol id String
+ *	[for Path]; date-time                            (RFC 5321, 4.4) */
+size_t
+smtp_received(const struct smtp_trace *t, char *buf, size_t size)
+{
+	struct writing w = { buf, size, 0, 0 };
+	char helo[SMTP_DOMAIN_MAX], date[SMTP_DATE_SIZE];
+	struct slice from = { helo, t->helo.n };
+	const char *open = t->name.n > 0 ? "[" : "([";
+
+	if (from.n > sizeof(helo))
+		from.n = sizeof(helo);
+	if (from.n > 0)
+		memcpy(helo, t->helo.p, from.n);
+	if (!smtp_is_literal(t->helo))
+		mask_helo(helo, from.n);
+	put(&w, smtp_slice("Received:"));
+	put_word(&w, "from ", from.n > 0 ? from : smtp_slice("unknown"), "");
+	if (t->name.n > 0)
+		put_word(&w, "(", t->name, "");
+	if (t->address.n == 0)
+		put_word(&w, t->name.n > 0 ? "" : "(", smtp_slice("unknown"),
+		    ")");
+	else {
+		if (t->ipv6)
+			open = t->name.n > 0 ? "[IPv6:" : "([IPv6:";
+		put_word(&w, open, t->address, "])");
+	}
+	put_word(&w, "by ", t->host, "");
+	put_word(&w, "with ", t->protocol, "");
+	put_word(&w, "id ", t->id, t->recipient.n > 0 ? "" : ";");
+	if (t->recipient.n > 0)
+		put_word(&w, "for <", t->recipient, ">;");
+	smtp_date(t->seconds, date);
+	put_word(&w, "", smtp_slice(date), "");
+	put(&w, smtp_slice("\n"));
+	return w.n;
+}

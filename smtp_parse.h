@@ -1,0 +1,448 @@
+/*
+ * smtp_parse - the SMTP grammar, and nothing else.
+ *
+ * Every function here is a function of its arguments: no I/O, no malloc,
+ * no globals, no errno, no locale.  Input is a pointer and a length; it is
+ * never modified, need not end in NUL, and may hold any byte.  Results are
+ * slices of that input, valid for as long as the caller keeps it.
+ * On any value but SMTP_OK the outputs are untouched.
+ *
+ * Lengths are in octets.  Letters are compared in ASCII, whatever the locale.
+ * RFC numbers without a name mean: 5321 SMTP, 1870 SIZE, 3030 CHUNKING,
+ * 3461 DSN, 6531 SMTPUTF8, 3629 UTF-8.
+ */
+#ifndef SMTP_PARSE_H
+#define SMTP_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct slice {
+	const char	*p;
+	size_t		 n;
+};
+
+enum smtp_status {
+	SMTP_OK = 0,
+	SMTP_ESYNTAX,		/* not what the grammar says */
+	SMTP_ELONG,		/* a limit passed; which one, the function says */
+	SMTP_EUNKNOWN,		/* well formed, but no parameter we know */
+	SMTP_EVALUE		/* a parameter we know, with a wrong value */
+};
+
+enum {
+	SMTP_LINE_MAX = 2048,	/* command line with CRLF; 512 in 4.5.3.1.4 */
+	SMTP_DOMAIN_MAX = 255,	/* 4.5.3.1.2 */
+	SMTP_MAILBOX_MAX = 900,	/* local@domain; 256 in 4.5.3.1.3: VERP, SRS */
+	SMTP_FIELD_MAX = 1024,	/* of a header field, what smtp_header keeps */
+	SMTP_DATE_SIZE = 32,	/* "Mon, 23 Nov 2026 23:38:16 +0000" and NUL */
+	SMTP_TRACE_MAX = 2048,	/* octets of a Received field */
+	SMTP_NAME_MAX = 255	/* a value used as a file name */
+};
+
+/* ---- slices ----------------------------------------------------------- */
+
+/*
+ * smtp_slice(text)
+ *
+ * The slice of a NUL-terminated text, without its NUL.
+ */
+struct slice smtp_slice(const char *text);
+
+/*
+ * smtp_lower(c), smtp_same(a, b), smtp_is(a, text)
+ *
+ * ASCII case folding of one octet; equality of two slices, and of a slice
+ * and a text, under that folding.  Octets over 127 equal only themselves.
+ */
+char smtp_lower(char c);
+bool smtp_same(struct slice a, struct slice b);
+bool smtp_is(struct slice a, const char *text);
+
+/*
+ * smtp_trim(in)
+ *
+ * in without the blanks (SP, HT) at either end.
+ */
+struct slice smtp_trim(struct slice in);
+
+/*
+ * smtp_parse_number(in, max, out)
+ *
+ * Read 1 to 20 digits, the whole of in (size-value, 1870 section 4).
+ *
+ * in:      the digits.
+ * out:     set on SMTP_OK; a value above max is given as max, so that no
+ *          number of 20 digits overflows.
+ * Returns: SMTP_OK; SMTP_ESYNTAX for none, other octets or over 20 digits.
+ */
+enum smtp_status smtp_parse_number(struct slice in, uint64_t max,
+    uint64_t *out);
+
+/* ---- lines ------------------------------------------------------------ */
+
+enum smtp_opening {
+	SMTP_OPEN_MORE,		/* too little yet to tell */
+	SMTP_OPEN_SMTP,		/* nothing known to be foreign */
+	SMTP_OPEN_TLS,		/* a TLS record (RFC 8446, 5.1) */
+	SMTP_OPEN_HTTP,		/* the request line of HTTP */
+	SMTP_OPEN_PROXY		/* a PROXY protocol header, version 1 or 2 */
+};
+
+/*
+ * smtp_opening(in)
+ *
+ * Tell what protocol a connection's first octets belong to.
+ *
+ * in:      all octets received so far, from the first.
+ * Returns: the verdict, the same for every segmentation; SMTP_OPEN_MORE only
+ *          while in is a proper prefix of a foreign opening.  A PROXY v2
+ *          header begins with an empty line, so in that one case a client
+ *          waiting for the reply to an empty line gets SMTP_OPEN_MORE too.
+ */
+enum smtp_opening smtp_opening(struct slice in);
+
+/*
+ * smtp_parse_command(line, verb, arg)
+ *
+ * Split a command line (4.1.1) at the first blank.
+ *
+ * line:    without its line end.
+ * verb:    set on SMTP_OK; may be empty.
+ * arg:     set on SMTP_OK; without blanks at either end; may be empty.
+ * Returns: SMTP_OK; SMTP_ESYNTAX if the line holds a control octet (0-31
+ *          but HT, and 127), a CR or an LF among them.
+ */
+enum smtp_status smtp_parse_command(struct slice line, struct slice *verb,
+    struct slice *arg);
+
+/*
+ * smtp_distance(a, b)
+ *
+ * How many single slips (an octet wrong, left out, too many, or two
+ * neighbours swapped) make b of a, case folded: to guess what verb was meant.
+ *
+ * Returns: 0 to 8; 9 for more, or if either is over 16 octets long.
+ */
+unsigned smtp_distance(struct slice a, struct slice b);
+
+/* ---- addresses -------------------------------------------------------- */
+
+struct smtp_path {
+	struct slice	 local;		/* as sent, with its quotes */
+	struct slice	 domain;	/* no trailing dot; or "[literal]" */
+	bool		 eight_bit;	/* an octet over 127 in either */
+	bool		 second_at;	/* an unquoted "@" within local */
+};
+
+/*
+ * smtp_parse_path(in, keyword, path, rest)
+ *
+ * Read keyword ":" and the reverse-path or forward-path behind it:
+ * "<" [ A-d-l ":" ] Mailbox ">" or "<>" (4.1.2), and what sendmail takes
+ * besides: blanks around the colon, no angle brackets, a name before them,
+ * no domain, a dot behind it.  A source route is checked and dropped (C).
+ * An underscore is taken in domains.  Octets over 127 pass as atext and in
+ * sub-domains (6531, 3.3); that they are UTF-8 is smtp_utf8_valid's to say.
+ *
+ * in:      the argument of MAIL or RCPT.
+ * keyword: "FROM" or "TO"; empty: in begins with the path (VRFY).
+ * path:    set on SMTP_OK; both slices empty for "<>"; domain empty where
+ *          none is given.  local may hold an unquoted "@" (second_at), so
+ *          that the caller can tell relaying in disguise from rubbish.
+ * rest:    set on SMTP_OK to what follows, without blanks around it.
+ * Returns: SMTP_OK; SMTP_EVALUE if keyword and colon are not there, or what
+ *          follows the path does not begin with a blank;
+ *          SMTP_ESYNTAX for a bad path; SMTP_ELONG for a mailbox over
+ *          SMTP_MAILBOX_MAX or a domain over SMTP_DOMAIN_MAX.
+ */
+enum smtp_status smtp_parse_path(struct slice in, const char *keyword,
+    struct smtp_path *path, struct slice *rest);
+
+/*
+ * smtp_unquote(local, buf, size, n)
+ *
+ * The local part a Local-part stands for: without quotes and backslashes
+ * (4.1.2, Quoted-string).
+ *
+ * local:   as smtp_parse_path gave it.
+ * buf:     size octets; no NUL is added.  n: set on SMTP_OK.
+ * Returns: SMTP_OK; SMTP_ELONG if it does not fit (local.n always does).
+ */
+enum smtp_status smtp_unquote(struct slice local, char *buf, size_t size,
+    size_t *n);
+
+/*
+ * smtp_relays(local)
+ *
+ * Whether an unquoted local part asks for relaying: "%", "!" or "@" in it.
+ */
+bool smtp_relays(struct slice local);
+
+/*
+ * smtp_split_extension(local, delimiter, user, extension)
+ *
+ * Split an unquoted local part at the first delimiter behind its first octet.
+ *
+ * delimiter: one octet; 0 for none.
+ * user, extension: set always; extension is empty where there is none.
+ */
+void smtp_split_extension(struct slice local, char delimiter,
+    struct slice *user, struct slice *extension);
+
+/*
+ * smtp_names_file(value)
+ *
+ * Whether a value may be a component of a file name: 1 to SMTP_NAME_MAX
+ * octets, not beginning with "." or "-", no "/" and no control octet.
+ */
+bool smtp_names_file(struct slice value);
+
+/*
+ * smtp_is_domain(in), smtp_is_literal(in)
+ *
+ * Whether the whole of in is a Domain, or an address-literal in its brackets
+ * (4.1.2, 4.1.3), of at most SMTP_DOMAIN_MAX octets.
+ */
+bool smtp_is_domain(struct slice in);
+bool smtp_is_literal(struct slice in);
+
+/*
+ * smtp_parse_ip(in, ip)
+ *
+ * Read an IPv4 or IPv6 address (4.1.3; IPv6 as in RFC 4291, 2.2).
+ *
+ * ip:      16 octets, set on SMTP_OK; IPv4 as ::ffff:a.b.c.d.
+ * Returns: SMTP_OK; SMTP_ESYNTAX if the whole of in is not an address.
+ */
+enum smtp_status smtp_parse_ip(struct slice in, unsigned char ip[16]);
+
+/*
+ * smtp_domain_matches(pattern, domain)
+ *
+ * Whether a --domain pattern covers a domain: NAME itself, ".NAME" its
+ * subdomains, "*" any.  Case folded.  domain may not be empty.
+ */
+bool smtp_domain_matches(struct slice pattern, struct slice domain);
+
+/*
+ * smtp_list_line(in)
+ *
+ * The entry of one line of a domain or user list: without "#" and what
+ * follows it, and without blanks around it.  Empty for a line without entry.
+ */
+struct slice smtp_list_line(struct slice in);
+
+/* ---- parameters ------------------------------------------------------- */
+
+enum {				/* extensions whose parameters are known */
+	SMTP_WITH_AUTH = 1,	/* MAIL AUTH= (RFC 4954) */
+	SMTP_WITH_PRDR = 2	/* MAIL PRDR */
+};
+
+struct smtp_mail {
+	bool		 has_size;
+	uint64_t	 size;		/* 1870; UINT64_MAX: that or more */
+	bool		 smtputf8;	/* 6531 */
+	bool		 prdr;
+	bool		 dsn;		/* RET or ENVID were there (3461) */
+};
+
+/*
+ * smtp_parse_mail(in, with, mail)
+ *
+ * Read the parameters of MAIL: *(SP esmtp-param) (4.1.2).  Known are SIZE,
+ * BODY (7BIT, 8BITMIME), SMTPUTF8, RET, ENVID; AUTH and PRDR by with.
+ *
+ * in:      what smtp_parse_path left; may be empty.
+ * mail:    set on SMTP_OK.
+ * Returns: SMTP_OK; SMTP_ESYNTAX for what is no esmtp-param;
+ *          SMTP_EUNKNOWN for one not known; SMTP_EVALUE for a wrong
+ *          value or one given twice.  The first that applies, in order.
+ */
+enum smtp_status smtp_parse_mail(struct slice in, unsigned with,
+    struct smtp_mail *mail);
+
+/*
+ * smtp_parse_rcpt(in, dsn)
+ *
+ * Read the parameters of RCPT: NOTIFY and ORCPT (3461) are known.
+ *
+ * dsn:     set on SMTP_OK: whether either was there.
+ * Returns: as smtp_parse_mail.
+ */
+enum smtp_status smtp_parse_rcpt(struct slice in, bool *dsn);
+
+/*
+ * smtp_parse_bdat(in, size, last)
+ *
+ * Read the argument of BDAT: chunk-size [SP "LAST"] (3030, 2).
+ *
+ * size:    set on SMTP_OK; octets of the chunk.
+ * last:    set on SMTP_OK.
+ * Returns: SMTP_OK; SMTP_ESYNTAX; SMTP_ELONG for a size beyond 63 bits.
+ */
+enum smtp_status smtp_parse_bdat(struct slice in, uint64_t *size, bool *last);
+
+/* ---- the message ------------------------------------------------------ */
+
+enum smtp_newline {
+	SMTP_CRLF,		/* a bare LF or CR is kept and noted */
+	SMTP_CRLF_OR_LF,	/* a bare LF is a line end, and noted */
+	SMTP_LF			/* by hand: LF is the line end, CR is bare */
+};
+
+struct smtp_data {		/* all zero but newline, to begin */
+	enum smtp_newline newline;	/* set by the caller */
+	unsigned char	 at;		/* where between CR, LF and dot we are */
+	bool		 bare;		/* a bare CR or LF was met */
+	uint64_t	 octets;	/* size so far as 1870 counts it: line
+					 * ends two, dots undoubled */
+};
+
+struct smtp_room {		/* where decoded octets go */
+	char		*p;
+	size_t		 n;
+};
+
+enum smtp_data_status {
+	SMTP_DATA_MORE,		/* all of in used, no end yet */
+	SMTP_DATA_FULL,		/* all of out used; call again with more */
+	SMTP_DATA_END		/* the final "." seen; in is what follows */
+};
+
+/*
+ * smtp_data(d, in, out)
+ *
+ * Decode a piece of what follows DATA (4.1.1.4, 4.5.2): line ends become
+ * LF, one dot at the head of a line goes, and CRLF "." CRLF ends it: that
+ * and nothing else (with SMTP_LF: LF "." LF).  A bare CR or LF is noted and
+ * decoding goes on: to refuse is the caller's, at the true end.
+ *
+ * d:       the state, the same for any segmentation of the input.
+ * in:      the next octets; moved past what was used.
+ * out:     where to; moved past what was written.  It never takes more room
+ *          than in has octets, plus one held back from the piece before.
+ * Returns: see above.  End of input before SMTP_DATA_END: no message.
+ */
+enum smtp_data_status smtp_data(struct smtp_data *d, struct slice *in,
+    struct smtp_room *out);
+
+/*
+ * smtp_chunk(d, in, out)
+ *
+ * The same for the octets of BDAT (3030), which have neither dots to undouble
+ * nor an end in them: only line ends become LF.  Never SMTP_DATA_END.
+ *
+ * smtp_chunk_end(d, out)
+ *
+ * After the last octet of BDAT LAST: write what is still to be stored, two
+ * octets at most.  A CR left over is bare; a last line without its line end
+ * is given one, which is not counted in octets.  SMTP_DATA_END; or
+ * SMTP_DATA_FULL, with nothing done, if out has not two octets of room.
+ */
+enum smtp_data_status smtp_chunk(struct smtp_data *d, struct slice *in,
+    struct smtp_room *out);
+enum smtp_data_status smtp_chunk_end(struct smtp_data *d,
+    struct smtp_room *out);
+
+struct smtp_header {		/* all zero, to begin */
+	unsigned char	 at;		/* where in a line we are */
+	size_t		 colon;		/* length of the field's name */
+	size_t		 n;
+	char		 text[SMTP_FIELD_MAX];
+};
+
+enum smtp_header_status {
+	SMTP_HEADER_MORE,	/* all of in used */
+	SMTP_HEADER_FIELD,	/* a field is complete; call again */
+	SMTP_HEADER_END		/* the body: *value, then in */
+};
+
+/*
+ * smtp_header(h, in, name, value)
+ *
+ * Read a message's header (RFC 5322, 2.2), line ends LF, in pieces of any
+ * size.  It ends at the first empty line or, as mail readers have it, at the
+ * first line that is no field and continues none.  A message that ends within
+ * its header has no body: smtp_header_end.
+ *
+ * h:       the state; once SMTP_HEADER_END was returned, it always will be.
+ * in:      the next octets; moved past what was used.
+ * name:    set with SMTP_HEADER_FIELD, without the colon.
+ * value:   set with SMTP_HEADER_FIELD: unfolded, without blanks around it; a
+ *          field over SMTP_FIELD_MAX octets is cut there.  Set with
+ *          SMTP_HEADER_END: octets of the body that went before in, at most
+ *          SMTP_FIELD_MAX: the head of a line that turned out to be no field.
+ *          Both point into h and are good until the next call.
+ *
+ * smtp_header_end(h, name, value)
+ *
+ * At the end of the message: true, with the outputs set, if a field was
+ * still waiting to see whether it goes on.
+ */
+enum smtp_header_status smtp_header(struct smtp_header *h, struct slice *in,
+    struct slice *name, struct slice *value);
+bool smtp_header_end(struct smtp_header *h, struct slice *name,
+    struct slice *value);
+
+struct smtp_utf8 {		/* all zero, to begin */
+	unsigned char	 left;		/* octets the sequence still needs */
+	unsigned char	 low, high;	/* bounds of the next one */
+	bool		 bad;		/* something was no UTF-8 */
+	bool		 eight_bit;	/* an octet over 127 was met */
+};
+
+/*
+ * smtp_utf8(u, in)
+ *
+ * Look at the next octets of a text in pieces of any size: is it ASCII, is
+ * it UTF-8 (3629, 4: no overlong forms, surrogates, nothing over
+ * U+10FFFF)?  At its end it is UTF-8 if neither bad nor left is set.
+ */
+void smtp_utf8(struct smtp_utf8 *u, struct slice in);
+
+/*
+ * smtp_utf8_valid(in)
+ *
+ * Whether the whole of in is UTF-8.
+ */
+bool smtp_utf8_valid(struct slice in);
+
+/*
+ * smtp_date(seconds, out)
+ *
+ * Write date-time (RFC 5322, 3.3) in UTC, without locale or time zone.
+ *
+ * seconds: since 1970-01-01; from 0 to the end of year 9999.
+ * out:     SMTP_DATE_SIZE octets; NUL-terminated.
+ */
+void smtp_date(int64_t seconds, char out[SMTP_DATE_SIZE]);
+
+struct smtp_trace {
+	struct slice	 helo;		/* as the client said it; may be empty */
+	struct slice	 name;		/* the client's, or empty */
+	struct slice	 address;	/* the client's as text, or empty */
+	bool		 ipv6;		/* address is IPv6 */
+	struct slice	 host;		/* ours */
+	struct slice	 protocol;	/* RFC 3848: "ESMTP" and its kin */
+	struct slice	 id;
+	struct slice	 recipient;	/* "for" it, without "<>"; or empty */
+	int64_t		 seconds;	/* as smtp_date's */
+};
+
+/*
+ * smtp_received(t, buf, size)
+ *
+ * Write a Received field (4.4) with its line end, LF, folded under 78 columns
+ * where a word does not pass them itself.  Octets of helo that could be in
+ * no domain or address literal become "?".
+ *
+ * t:       all but helo checked by the caller: they are written as they are.
+ * buf:     size octets; SMTP_TRACE_MAX is always enough.
+ * Returns: how many octets were written; what does not fit is cut off.
+ */
+size_t smtp_received(const struct smtp_trace *t, char *buf, size_t size);
+
+#endif

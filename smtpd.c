@@ -1,0 +1,3350 @@
+/*
+ * smtpd - receive mail on stdin/stdout and deliver it.
+ *
+ * One process serves one client and exits, so memory is never freed on
+ * the way out; what must not outlive us is a file in tmp/, and
+ * maildir_abort(), which runs at every exit, takes care of that.
+ *
+ * Nothing is sized by the client: every buffer is static, its limit named,
+ * and a page of it that no client fills is never touched.
+ *
+ * The sections, lowest first; nothing calls downwards:
+ *
+ *    1 conf      options and limits; constant once main() has read them
+ *    2 text      bounded buffers to build a line, a path or a header in
+ *    3 peer      who the client is, and what stdin and stderr are
+ *    4 log       key=value lines to stderr or syslog, and the way out
+ *    5 reply     every sentence we can say
+ *    6 net       one buffer each way, one place to wait, all timeouts
+ *    7 message   the mail being received: its envelope, header and file
+ *    8 maildir   which directory, and how it gets there for good
+ *    9 lists     whose mail we take: domains and users
+ *   10 session   one function per verb, in the order a client says them
+ *   11 commands  the table, dispatch, the loop
+ *   12 options   one table for command line, file, --help and man page
+ *   13 main
+ *
+ * To follow a mail, start at main() at the end and read upwards; or read
+ * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
+ */
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "smtp_parse.h"
+
+/* ---- 1. conf: options and limits ------------------------------------- */
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+#ifndef SESSION_SECONDS
+#define SESSION_SECONDS 7200	/* the longest session */
+#endif
+#ifndef RATE_SECONDS
+#define RATE_SECONDS 300	/* over which DATA must keep up ... */
+#endif
+
+enum {
+	RATE_OCTETS = 100,	/* ... this many octets a second */
+	BYE_SECONDS = 5,	/* for a client to take its 421 */
+	OPENING_SECONDS = 1,	/* for the rest of a PROXY v2 header */
+	HELO_MAX = 255,
+	HOPS_MAX = 100,		/* Received lines: a loop (5321, 6.3) */
+	JUNK_MAX = 100,		/* NOOPs and the like that make one error */
+	RECIPIENTS_MAX = 10000,
+	DOMAINS_MAX = 256,
+	IN_SIZE = 64 * 1024,	/* page-aligned 64 KiB reads are fastest */
+	OUT_SIZE = 32 * 1024,	/* replies to some 800 pipelined RCPTs */
+	POOL_SIZE = 1024 * 1024	/* the recipients' addresses */
+};
+
+enum exit_status {
+	EXIT_LEFT = 0,		/* the client left properly */
+	EXIT_BROKEN = 1,	/* in the middle, or was sent away */
+	EXIT_OPTION = 64,
+	EXIT_DEFERRED = 75,	/* something failed for a fault of ours */
+	EXIT_CONFIG = 78
+};
+
+enum log_where { TO_FIND_OUT, TO_STDERR, TO_SYSLOG, TO_NOWHERE };
+
+static struct {
+	struct slice	 domain[DOMAINS_MAX];
+	size_t		 domains;
+	const char	*maildir;
+	const char	*users;
+	const char	*hostname;
+	const char	*label;		/* NULL: off */
+	uint64_t	 size;		/* 0: no limit */
+	uint64_t	 recipients;
+	uint64_t	 timeout;
+	uint64_t	 errors;
+	enum log_where	 log;
+	char		 delimiter;	/* 0: none */
+	bool		 normalize;
+	bool		 relay;
+	bool		 verbose;
+	bool		 test;
+} conf = {
+	.label = "unknown-8bit",
+	.size = 50 * 1024 * 1024,
+	.recipients = 1000,
+	.timeout = 300,
+	.errors = 20,
+	.delimiter = '+',
+};
+
+/* ---- 2. text: bounded buffers ---------------------------------------- */
+
+/* What does not fit is cut off, and noted: a line of the log may be cut, of
+ * a path that is an error. */
+struct text {
+	char	*p;
+	size_t	 size;
+	size_t	 n;
+	bool	 cut;
+};
+
+#define TEXT(array) (struct text){ .p = (array), .size = sizeof(array) }
+
+static void
+text_put(struct text *t, struct slice s)
+{
+	if (s.n > t->size - t->n) {
+		s.n = t->size - t->n;
+		t->cut = true;
+	}
+	memcpy(t->p + t->n, s.p, s.n);
+	t->n += s.n;
+}
+
+static void
+text_str(struct text *t, const char *s)
+{
+	text_put(t, smtp_slice(s));
+}
+
+static void
+text_number(struct text *t, uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	text_put(t, (struct slice){ digits + n, sizeof(digits) - n });
+}
+
+/* Octets from outside, fit for a log: printable ASCII, the rest as \xHH. */
+static void
+text_escaped(struct text *t, struct slice s)
+{
+	enum { MOST = 256 };
+	static const char hex[] = "0123456789abcdef";
+	char code[4] = "\\x";
+
+	for (size_t i = 0; i < s.n && i < MOST; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c > ' ' && c < 0x7f && c != '"' && c != '\\') {
+			text_put(t, (struct slice){ s.p + i, 1 });
+			continue;
+		}
+		code[2] = hex[c >> 4];
+		code[3] = hex[c & 15];
+		text_put(t, (struct slice){ code, sizeof(code) });
+	}
+	if (s.n > MOST)
+		text_str(t, "...");
+}
+
+static struct slice
+text_slice(const struct text *t)
+{
+	return (struct slice){ t->p, t->n };
+}
+
+/* As a C string; NULL if it was cut. */
+static const char *
+text_path(struct text *t)
+{
+	if (t->cut || t->n == t->size)
+		return NULL;
+	t->p[t->n] = '\0';
+	return t->p;
+}
+
+/* ---- 3. peer: who the client is -------------------------------------- */
+
+/*
+ * The launcher's word comes before the kernel's, for stunnel's children all
+ * see 127.0.0.1 as their peer.  No address grants anything by itself.
+ */
+static struct {
+	bool		 by_hand;	/* no socket, no launcher */
+	bool		 terminal;	/* by hand, at a terminal */
+	bool		 socket;	/* fd 1 is one */
+	bool		 wire_on_2;	/* fd 2 was the connection */
+	bool		 relay;		/* may send to any domain */
+	struct slice	 address;	/* empty: unknown */
+	struct slice	 port;
+	struct slice	 name;
+	bool		 ipv6;
+	char		 text[INET6_ADDRSTRLEN];
+	char		 digits[8];
+	const char	*skipped[4];	/* variables that did not parse */
+	size_t		 nskipped;
+} peer;
+
+static const char *
+peer_env(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v != NULL && v[0] != '\0' ? v : NULL;
+}
+
+static bool
+peer_launched(void)
+{
+	static const char names[][18] = {
+		"PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
+		"TCPLOCALIP", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
+		"SOCAT_PEERADDR", "NCAT_REMOTE_ADDR"
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (getenv(names[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* Keep an address of 16 octets, IPv4-mapped ones as IPv4. */
+static void
+peer_keep(const unsigned char ip[16])
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	peer.ipv6 = memcmp(ip, mapped, sizeof(mapped)) != 0;
+	if (inet_ntop(peer.ipv6 ? AF_INET6 : AF_INET,
+	    peer.ipv6 ? ip : ip + 12, peer.text, sizeof(peer.text)) != NULL)
+		peer.address = smtp_slice(peer.text);
+}
+
+static void
+peer_skip(const char *name)
+{
+	if (peer.nskipped < sizeof(peer.skipped) / sizeof(peer.skipped[0]))
+		peer.skipped[peer.nskipped++] = name;
+}
+
+/* Take address and port from two variables; false if there is no address. */
+static bool
+peer_from_env(const char *addr, const char *port)
+{
+	const char *a = peer_env(addr), *p = peer_env(port);
+	unsigned char ip[16];
+	uint64_t v;
+
+	if (a == NULL)
+		return false;
+	if (smtp_parse_ip(smtp_slice(a), ip) != SMTP_OK) {
+		peer_skip(addr);
+		return false;
+	}
+	peer_keep(ip);
+	if (p == NULL)
+		return true;
+	if (smtp_parse_number(smtp_slice(p), 65536, &v) == SMTP_OK &&
+	    v <= 65535)
+		peer.port = smtp_slice(p);
+	else
+		peer_skip(port);
+	return true;
+}
+
+static void
+peer_from_socket(void)
+{
+	union {
+		struct sockaddr		any;
+		struct sockaddr_in	v4;
+		struct sockaddr_in6	v6;
+		struct sockaddr_storage	room;
+	} sa;
+	socklen_t n = sizeof(sa);
+	unsigned char ip[16] = { [10] = 0xff, [11] = 0xff };
+	struct text t = TEXT(peer.digits);
+	in_port_t port;
+
+	if (getpeername(0, &sa.any, &n) == -1)
+		return;
+	if (sa.any.sa_family == AF_INET) {
+		memcpy(ip + 12, &sa.v4.sin_addr, 4);
+		port = sa.v4.sin_port;
+	} else if (sa.any.sa_family == AF_INET6) {
+		memcpy(ip, &sa.v6.sin6_addr, 16);
+		port = sa.v6.sin6_port;
+	} else
+		return;
+	peer_keep(ip);
+	text_number(&t, ntohs(port));
+	peer.port = text_slice(&t);
+}
+
+/* REMOTE_HOST is an address under stunnel and xinetd, else anything. */
+static bool
+peer_host_is_address(void)
+{
+	const char *host = peer_env("REMOTE_HOST");
+	unsigned char ip[16];
+
+	return host != NULL && smtp_parse_ip(smtp_slice(host), ip) == SMTP_OK;
+}
+
+static void
+peer_find(void)
+{
+	const char *name = peer_env("TCPREMOTEHOST");
+
+	peer.relay = conf.relay || getenv("RELAYCLIENT") != NULL;
+	if (peer_env("PROTO") != NULL &&
+	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT")) {
+		if (name != NULL && smtp_is_domain(smtp_slice(name)))
+			peer.name = smtp_slice(name);
+		else if (name != NULL)
+			peer_skip("TCPREMOTEHOST");
+	} else if (!peer_from_env("REMOTE_ADDR", "REMOTE_PORT") &&
+	    !(peer_host_is_address() &&
+	    peer_from_env("REMOTE_HOST", "REMOTE_PORT")))
+		peer_from_socket();
+}
+
+/*
+ * See what descriptors 0 to 2 are.  From here on fd 2 is never the
+ * connection: under most inetds it is when we start, and whatever the C
+ * library or a program of ours wrote there, the client would read as a reply.
+ */
+static void
+peer_descriptors(void)
+{
+	struct stat in, out, err;
+	bool same, launched = peer_launched();
+	int null, one = 1;
+
+	while (fstat(0, &in) == -1 || fstat(1, &out) == -1 ||
+	    fstat(2, &err) == -1)
+		if (open("/dev/null", O_RDWR) == -1)
+			_exit(EXIT_DEFERRED);
+	peer.by_hand = !S_ISSOCK(in.st_mode) && !launched;
+	peer.terminal = peer.by_hand && isatty(0) && isatty(1);
+	peer.socket = S_ISSOCK(out.st_mode);
+	same = (err.st_dev == in.st_dev && err.st_ino == in.st_ino) ||
+	    (err.st_dev == out.st_dev && err.st_ino == out.st_ino);
+	if (same && (S_ISSOCK(err.st_mode) ||
+	    (S_ISFIFO(err.st_mode) && launched))) {
+		peer.wire_on_2 = true;
+		null = open("/dev/null", O_WRONLY);
+		if (null == -1 || dup2(null, 2) == -1)
+			_exit(EXIT_DEFERRED);
+		close(null);
+	}
+	if (peer.socket)
+		(void)setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one,
+		    sizeof(one));
+}
+
+/* ---- 4. log: what is told, and to whom -------------------------------- */
+
+/*
+ * One line a message, one a refusal, one a session.  Nothing of it ever
+ * reaches the client; octets of the client's are escaped in text_escaped().
+ */
+static struct {
+	struct text	 line;
+	int		 priority;
+	bool		 open;		/* where is settled */
+	bool		 prefix;	/* <N>, for the journal */
+	enum log_where	 where;
+	char		 buf[2048];
+	/* the session, for its line at the end */
+	time_t		 began;
+	uint64_t	 messages;
+	uint64_t	 refused;
+	bool		 deferred;
+} logged;
+
+/* Does JOURNAL_STREAM name fd 2? (systemd.exec(5)) */
+static bool
+log_is_journal(void)
+{
+	const char *v = peer_env("JOURNAL_STREAM");
+	char want[48];
+	struct text t = TEXT(want);
+	struct stat st;
+
+	if (v == NULL || fstat(2, &st) == -1)
+		return false;
+	text_number(&t, (uint64_t)st.st_dev);
+	text_str(&t, ":");
+	text_number(&t, (uint64_t)st.st_ino);
+	return smtp_is(text_slice(&t), v);
+}
+
+static void
+log_open(void)
+{
+	logged.open = true;
+	logged.where = conf.log;
+	if (conf.log == TO_FIND_OUT && peer.terminal && !conf.verbose)
+		logged.where = TO_NOWHERE;
+	else if (conf.log == TO_FIND_OUT)
+		logged.where = TO_STDERR;
+	if (logged.where == TO_STDERR && peer.wire_on_2)
+		logged.where = TO_SYSLOG;
+	if (logged.where == TO_STDERR)
+		logged.prefix = log_is_journal();
+	else if (logged.where == TO_SYSLOG)
+		openlog("smtpd", LOG_PID, LOG_MAIL);
+}
+
+static void
+log_begin(int priority, const char *event)
+{
+	if (!logged.open)
+		log_open();
+	/* one octet is kept for the newline or the NUL */
+	logged.line = TEXT(logged.buf);
+	logged.line.size--;
+	logged.priority = priority;
+	if (logged.where == TO_STDERR && logged.prefix) {
+		text_str(&logged.line, "<");
+		text_number(&logged.line, (uint64_t)priority);
+		text_str(&logged.line, ">");
+	} else if (logged.where == TO_STDERR) {
+		text_str(&logged.line, "smtpd[");
+		text_number(&logged.line, (uint64_t)getpid());
+		text_str(&logged.line, "]: ");
+	}
+	text_str(&logged.line, event);
+}
+
+static void
+log_key(const char *key)
+{
+	text_str(&logged.line, " ");
+	text_str(&logged.line, key);
+	text_str(&logged.line, "=");
+}
+
+/* A value from outside. */
+static void
+log_quoted(const char *key, struct slice value)
+{
+	log_key(key);
+	text_str(&logged.line, "\"");
+	text_escaped(&logged.line, value);
+	text_str(&logged.line, "\"");
+}
+
+/* A value of our own making. */
+static void
+log_plain(const char *key, const char *value)
+{
+	log_key(key);
+	text_str(&logged.line, value);
+}
+
+static void
+log_number(const char *key, uint64_t value)
+{
+	log_key(key);
+	text_number(&logged.line, value);
+}
+
+static void
+log_client(void)
+{
+	log_key("client");
+	text_str(&logged.line, peer.address.n > 0 ? "[" : "unknown");
+	text_put(&logged.line, peer.address);
+	text_str(&logged.line, peer.address.n > 0 ? "]" : "");
+	if (peer.port.n > 0)
+		text_str(&logged.line, ":");
+	text_put(&logged.line, peer.port);
+}
+
+static void
+log_end(void)
+{
+	struct text *t = &logged.line;
+
+	if (logged.where == TO_SYSLOG) {
+		t->p[t->n] = '\0';
+		syslog(logged.priority, "%s", t->p);
+	} else if (logged.where == TO_STDERR) {
+		t->p[t->n++] = '\n';
+		/* there is no one to tell that the log can't be written */
+		(void)!write(2, t->p, t->n);
+	}
+}
+
+/* A call of ours failed, or something is as it should not be. */
+static void
+log_fault(const char *what, const char *path, int error)
+{
+	log_begin(LOG_ERR, "fault");
+	log_client();
+	log_quoted("what", smtp_slice(what));
+	if (path != NULL)
+		log_quoted("path", smtp_slice(path));
+	if (error != 0)
+		log_quoted("error", smtp_slice(strerror(error)));
+	log_end();
+}
+
+/* One line of the dialogue, with --verbose. */
+static void
+log_dialogue(const char *direction, struct slice said)
+{
+	if (!conf.verbose)
+		return;
+	log_begin(LOG_DEBUG, "dialogue");
+	log_client();
+	log_quoted(direction, said);
+	log_end();
+}
+
+/* The way out of a session, whatever its end. */
+static _Noreturn void
+leave(enum exit_status status, const char *how)
+{
+	log_begin(LOG_INFO, "session");
+	log_client();
+	log_plain("end", how);
+	log_number("messages", logged.messages);
+	log_number("refused", logged.refused);
+	log_number("seconds", (uint64_t)(time(NULL) - logged.began));
+	log_end();
+	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
+}
+
+/* ---- 5. reply: every sentence we can say ------------------------------ */
+
+/*
+ * Sorted by code.  4xx is our trouble, 5xx theirs.  No octet of the client's
+ * is in here: what can vary (an ID, the list of verbs) follows the text.
+ */
+enum reply {
+	SAY_NOTHING,		/* the handler has replied itself */
+	SAY_GREETING,
+	SAY_HELO,
+	SAY_OK,
+	SAY_DRY,
+	SAY_DELIVERED,
+	SAY_SENDER,
+	SAY_RCPT,
+	SAY_CHUNK,
+	SAY_VRFY,
+	SAY_HELP,
+	SAY_BYE,
+	SAY_DATA,
+	SAY_CONFIG,
+	SAY_SHUTDOWN,
+	SAY_TIMEOUT,
+	SAY_ERRORS,
+	SAY_IS_TLS,
+	SAY_IS_HTTP,
+	SAY_IS_PROXY,
+	SAY_FAULT,
+	SAY_TOO_MANY,
+	SAY_QUOTA,
+	SAY_NO_ROOM,
+	SAY_UNKNOWN,
+	SAY_LHLO,
+	SAY_BAD_LINE,
+	SAY_LONG_LINE,
+	SAY_HELO_ARG,
+	SAY_NO_ARG,
+	SAY_NEED_ARG,
+	SAY_SYNTAX,
+	SAY_BAD_CHUNK,
+	SAY_BAD_PARAM,
+	SAY_BAD_SENDER,
+	SAY_BAD_RCPT,
+	SAY_NOT_DONE,
+	SAY_ORDER,
+	SAY_NESTED,
+	SAY_MAIL_FIRST,
+	SAY_RCPT_FIRST,
+	SAY_NO_USER,
+	SAY_BARE,
+	SAY_SENDER_UTF8,
+	SAY_NOT_OURS,
+	SAY_XCLIENT,
+	SAY_TOO_BIG,
+	SAY_RCPT_UTF8,
+	SAY_NO_RCPT,
+	SAY_LOOP,
+	SAY_NO_PARAM,
+	SAYINGS
+};
+
+static const char *const reply_text[SAYINGS] = {
+	[SAY_NOTHING]	= "",
+	[SAY_GREETING]	= "220 ",
+	[SAY_HELO]	= "250 ",
+	[SAY_OK]	= "250 2.0.0 Ok",
+	[SAY_DRY]	= "250 2.0.0 dry run: nothing was kept",
+	[SAY_DELIVERED]	= "250 2.0.0 Delivered as ",
+	[SAY_SENDER]	= "250 2.1.0 Sender ok",
+	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
+	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
+	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
+	[SAY_HELP]	= "214 2.0.0 You may say:",
+	[SAY_BYE]	= "221 2.0.0 Bye",
+	[SAY_DATA]	= "354 Send the message, end it with a dot",
+	[SAY_CONFIG]	= "421 Not configured, try again later",
+	[SAY_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
+	[SAY_TIMEOUT]	= "421 4.4.2 Waited too long",
+	[SAY_ERRORS]	= "421 4.7.0 Too many errors",
+	[SAY_IS_TLS]	= "421 4.7.0 This port speaks SMTP in clear, not TLS",
+	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
+	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
+	[SAY_FAULT]	= "451 4.3.0 Local fault, try again later",
+	[SAY_TOO_MANY]	= "452 4.5.3 Too many recipients",
+	[SAY_QUOTA]	= "452 4.2.2 Over quota, try again later",
+	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
+	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
+	[SAY_LHLO]	= "500 LMTP is not spoken here",
+	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
+	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
+	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
+	[SAY_NO_ARG]	= "501 5.5.4 No argument allowed",
+	[SAY_NEED_ARG]	= "501 5.5.4 Argument missing",
+	[SAY_SYNTAX]	= "501 5.5.4 Syntax error in the arguments",
+	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, and so no next command",
+	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
+	[SAY_BAD_SENDER] = "501 5.1.7 Bad sender address",
+	[SAY_BAD_RCPT]	= "501 5.1.3 Bad recipient address",
+	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
+	[SAY_ORDER]	= "503 5.5.1 Not now",
+	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
+	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
+	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
+	[SAY_NO_USER]	= "550 5.1.1 No such user",
+	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
+	[SAY_SENDER_UTF8] = "550 5.6.7 A sender beyond ASCII needs SMTPUTF8",
+	[SAY_NOT_OURS]	= "550 5.7.1 No relaying to that domain",
+	[SAY_XCLIENT]	= "550 5.7.0 Not from here",
+	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
+	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
+	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
+	[SAY_LOOP]	= "554 5.4.6 The message is looping",
+	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
+};
+
+/* ---- 6. net: one buffer each way -------------------------------------- */
+
+/*
+ * net_fill() and net_flush() are the only callers of read, pselect and write
+ * on the connection.  Replies go out when we are about to wait for input,
+ * and nowhere else, so a pipelined group gets one write.  Signals are blocked
+ * everywhere but in pselect(2): none is lost between a check and a wait, and
+ * none comes between the dot and its reply.
+ */
+static struct {
+	char		 in[IN_SIZE] __attribute__((aligned(4096)));
+	char		 out[OUT_SIZE] __attribute__((aligned(4096)));
+	size_t		 in_at, in_n, out_n;
+	uint64_t	 received;	/* octets, ever */
+	unsigned	 fills;
+	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
+	const char	*prompt;	/* at a terminal */
+	int64_t		 until;		/* the end of the longest session */
+	bool		 closing;	/* the last reply is in the buffer */
+	sigset_t	 waiting;	/* the mask while we wait */
+} net;
+
+static volatile sig_atomic_t net_terminated;
+
+static void
+net_terminate(int sig)
+{
+	(void)sig;
+	net_terminated = 1;
+}
+
+static int64_t
+net_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+enum net_wait { NET_READY, NET_TIMEOUT, NET_TERMINATED };
+
+static enum net_wait
+net_wait(int fd, uint64_t seconds)
+{
+	int64_t now = net_now(), until = now + (int64_t)seconds * 1000, left;
+	struct timespec t;
+	fd_set set;
+	int n;
+
+	if (until > net.until && !net.closing)
+		until = net.until;
+	for (;; now = net_now()) {
+		if (net_terminated && !net.closing)
+			return NET_TERMINATED;
+		left = until > now ? until - now : 0;
+		t.tv_sec = (time_t)(left / 1000);
+		t.tv_nsec = (long)(left % 1000) * 1000000;
+		FD_ZERO(&set);
+		if (fd == 0)
+			FD_SET(0, &set);
+		else
+			FD_SET(1, &set);
+		n = pselect(fd + 1, fd == 0 ? &set : NULL,
+		    fd == 0 ? NULL : &set, NULL, &t, &net.waiting);
+		if (n > 0)
+			return NET_READY;
+		if (n == 0)
+			return NET_TIMEOUT;
+		if (errno != EINTR)
+			leave(EXIT_BROKEN, "error");
+	}
+}
+
+static void
+net_put(struct slice s)
+{
+	text_put(&(struct text){ net.out + net.out_n,
+	    sizeof(net.out) - net.out_n, 0, 0 }, s);
+	net.out_n += s.n;
+}
+
+/* Write what there is; a client that does not read is given up. */
+static void
+net_flush(void)
+{
+	size_t done = 0, most;
+	ssize_t n;
+
+	while (done < net.out_n) {
+		most = net.out_n - done;
+		if (peer.socket) {
+			n = send(1, net.out + done, most,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		} else {
+			/* a pipe said to be ready takes this much at once */
+			if (most > PIPE_BUF)
+				most = PIPE_BUF;
+			if (net_wait(1, net.closing ? BYE_SECONDS :
+			    conf.timeout) != NET_READY)
+				leave(EXIT_BROKEN, "not-reading");
+			n = write(1, net.out + done, most);
+		}
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			if (net_wait(1, net.closing ? BYE_SECONDS :
+			    conf.timeout) != NET_READY)
+				leave(EXIT_BROKEN, "not-reading");
+		} else if (errno != EINTR)
+			leave(EXIT_BROKEN, "gone");
+	}
+	net.out_n = 0;
+}
+
+/* A reply of one line; more goes behind its text. */
+static void
+net_reply(enum reply say, struct slice more)
+{
+	struct slice text = smtp_slice(reply_text[say]);
+	struct slice end = { "\r\n", 2 };
+
+	if (sizeof(net.out) - net.out_n < text.n + more.n + end.n)
+		net_flush();
+	log_dialogue("say", text);
+	net_put(text);
+	net_put(more);
+	net_put(end);
+}
+
+/* Send the client away with a 421. */
+static _Noreturn void
+bye(enum reply say, const char *how)
+{
+	net.closing = true;
+	net_reply(say, smtp_slice(""));
+	net_flush();
+	leave(EXIT_BROKEN, how);
+}
+
+/* A client that never pauses never lets us wait: look for signals anyway. */
+static void
+net_check_signals(void)
+{
+	sigset_t pending;
+
+	if (++net.fills % 16 == 0 && sigpending(&pending) == 0 &&
+	    (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
+	    sigismember(&pending, SIGHUP)))
+		bye(SAY_SHUTDOWN, "terminated");
+}
+
+/*
+ * Add to the input buffer what comes within so many seconds: the number of
+ * octets; 0 at end of input or, unless it is the session's own timeout (then
+ * the client is sent away), after that time.
+ */
+static size_t
+net_fill(uint64_t seconds)
+{
+	ssize_t n;
+
+	if (net.in_at > 0) {
+		memmove(net.in, net.in + net.in_at, net.in_n - net.in_at);
+		net.in_n -= net.in_at;
+		net.in_at = 0;
+	}
+	if (net.prompt != NULL)
+		net_put(smtp_slice(net.prompt));
+	net_flush();
+	net_check_signals();
+	for (;;) {
+		switch (net_wait(0, seconds)) {
+		case NET_TERMINATED:
+			bye(SAY_SHUTDOWN, "terminated");
+		case NET_TIMEOUT:
+			if (seconds < conf.timeout)
+				return 0;
+			bye(SAY_TIMEOUT, "timeout");
+		case NET_READY:
+			break;
+		}
+		n = read(0, net.in + net.in_n, sizeof(net.in) - net.in_n);
+		if (n >= 0)
+			break;
+		if (errno != EINTR && errno != EAGAIN)
+			return 0;
+	}
+	net.in_n += (size_t)n;
+	net.received += (uint64_t)n;
+	return (size_t)n;
+}
+
+static struct slice
+net_buffered(void)
+{
+	return (struct slice){ net.in + net.in_at, net.in_n - net.in_at };
+}
+
+static void
+net_used(size_t n)
+{
+	net.in_at += n;
+	if (net.in_at == net.in_n)
+		net.in_at = net.in_n = 0;
+}
+
+/* How much of in is a line with its end, 0 if there is no end; set *body to
+ * its length without the end.  By hand, the first line decides the mode. */
+static size_t
+net_line_end(struct slice in, size_t from, size_t *body)
+{
+	const char *lf;
+	size_t n;
+
+	for (; from < in.n; from = n) {
+		lf = memchr(in.p + from, '\n', in.n - from);
+		if (lf == NULL)
+			return 0;
+		n = (size_t)(lf - in.p) + 1;
+		if (net.newline == NL_UNKNOWN)
+			net.newline = n > 1 && lf[-1] == '\r' ? NL_CRLF : NL_LF;
+		*body = n - 1;
+		if (net.newline == NL_LF)
+			return n;
+		if (n > 1 && lf[-1] == '\r') {
+			*body = n - 2;
+			return n;
+		}
+	}
+	return 0;
+}
+
+enum net_line { LINE_OK, LINE_LONG, LINE_NONE };
+
+/* Pass over an overlong line, whole. */
+static enum net_line
+net_skip_line(void)
+{
+	struct slice in = net_buffered();
+	size_t n, body;
+
+	for (;;) {
+		n = net_line_end(in, 0, &body);
+		if (n > 0) {
+			net_used(n);
+			return LINE_LONG;
+		}
+		/* a CR may be half of the line's end */
+		net_used(in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n);
+		if (net_fill(conf.timeout) == 0)
+			return LINE_NONE;
+		in = net_buffered();
+	}
+}
+
+/* The next command line, without its end; LINE_NONE at end of input. */
+static enum net_line
+net_line(struct slice *line)
+{
+	struct slice in;
+	size_t n, body, from = 0;
+
+	for (;;) {
+		in = net_buffered();
+		n = net_line_end(in, from, &body);
+		if (n > SMTP_LINE_MAX || (n == 0 && in.n >= SMTP_LINE_MAX))
+			return net_skip_line();
+		if (n > 0)
+			break;
+		from = in.n > 0 ? in.n - 1 : 0;
+		if (net_fill(conf.timeout) == 0)
+			return LINE_NONE;
+	}
+	*line = (struct slice){ in.p, body };
+	net_used(n);
+	return LINE_OK;
+}
+
+/* ---- 7. message: what is being received ------------------------------- */
+
+/* What became of a delivery, or of one call on its way. */
+enum outcome {
+	DONE,
+	NO_USER,
+	FAULT,			/* ours, unspecified */
+	NO_ROOM,
+	QUOTA
+};
+
+struct rcpt {
+	struct slice	 local;		/* as sent; adjoining "@" and domain */
+	struct slice	 domain;
+	dev_t		 dev;		/* the mailbox, see maildir_find */
+	ino_t		 ino;
+	unsigned	 box;
+	bool		 extended;	/* its directory has the extension */
+};
+
+/* The envelope of one message: what RSET forgets. */
+static struct {
+	struct slice	 sender;	/* empty: the null sender */
+	struct rcpt	 rcpt[RECIPIENTS_MAX];
+	size_t		 rcpts;
+	bool		 utf8;
+	const char	*protocol;	/* of the Received line's "with" */
+	struct slice	 helo;
+	char		 pool[POOL_SIZE];
+	size_t		 used;
+} envelope;
+
+/* The message itself, from DATA to its reply. */
+static struct {
+	struct smtp_data	 data;
+	struct smtp_header	 header;
+	struct smtp_utf8	 utf8;		/* of the body */
+	unsigned		 hops;
+	bool			 loops;		/* Delivered-To: one of ours */
+	bool			 labelled;	/* as MIME, or signed */
+	bool			 big;
+	bool			 in_body;
+	enum outcome		 outcome;	/* the first that went wrong */
+	struct text		 id;
+	char			 id_text[64];
+	struct text		 msgid;
+	char			 msgid_text[256];
+} message;
+
+/* The file it is being written to: at most one at a time. */
+static struct {
+	char		 buf[IN_SIZE] __attribute__((aligned(4096)));
+	size_t		 n;
+	int		 fd;
+	uint64_t	 octets;
+} file = { .fd = -1 };
+
+static enum outcome
+outcome_of(int error)
+{
+	switch (error) {
+	case 0:
+		return DONE;
+	case ENOSPC:
+	case EFBIG:
+		return NO_ROOM;
+	case EDQUOT:
+		return QUOTA;
+	default:
+		return FAULT;
+	}
+}
+
+/* Log a failed call on the way of a message, and say what it comes to. */
+static enum outcome
+failed(const char *call, const char *path)
+{
+	int error = errno;
+
+	log_fault(call, path, error);
+	return outcome_of(error);
+}
+
+static enum outcome
+file_flush(void)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < file.n) {
+		n = write(file.fd, file.buf + done, file.n - done);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return failed("write", NULL);
+		done += (size_t)n;
+	}
+	file.octets += file.n;
+	file.n = 0;
+	return DONE;
+}
+
+static enum outcome
+file_put(struct slice s)
+{
+	enum outcome o;
+	size_t n;
+
+	while (s.n > 0) {
+		if (file.n == sizeof(file.buf)) {
+			o = file_flush();
+			if (o != DONE)
+				return o;
+		}
+		n = sizeof(file.buf) - file.n;
+		if (n > s.n)
+			n = s.n;
+		memcpy(file.buf + file.n, s.p, n);
+		file.n += n;
+		s = (struct slice){ s.p + n, s.n - n };
+	}
+	return DONE;
+}
+
+/* Room to decode octets of the message into; they count once file.n does. */
+static struct smtp_room
+file_room(void)
+{
+	return (struct smtp_room){ file.buf + file.n,
+	    sizeof(file.buf) - file.n };
+}
+
+/* Make the file's content last; it is closed whatever comes of it. */
+static enum outcome
+file_sync(void)
+{
+	enum outcome o = file_flush();
+	int rc;
+
+	if (o == DONE) {
+		do
+			rc = fsync(file.fd);
+		while (rc == -1 && errno == EINTR);
+		if (rc == -1)
+			o = failed("fsync", NULL);
+	}
+	if (close(file.fd) == -1 && o == DONE)
+		o = failed("close", NULL);
+	file.fd = -1;
+	return o;
+}
+
+static struct slice
+rcpt_address(const struct rcpt *r)
+{
+	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
+}
+
+/* The one code that forgets a transaction. */
+static void
+envelope_reset(void)
+{
+	envelope.rcpts = 0;
+	envelope.used = 0;
+	envelope.sender = smtp_slice("");
+}
+
+/* Store local@domain; false if there is no room. */
+static bool
+envelope_keep(struct slice local, struct slice domain, struct slice *out)
+{
+	struct text t = { envelope.pool + envelope.used,
+	    sizeof(envelope.pool) - envelope.used, 0, false };
+
+	text_put(&t, local);
+	text_str(&t, "@");
+	text_put(&t, domain);
+	if (t.cut)
+		return false;
+	*out = text_slice(&t);
+	envelope.used += t.n;
+	return true;
+}
+
+static bool
+envelope_has(struct slice address)
+{
+	if (address.n > 1 && address.p[0] == '<' &&
+	    address.p[address.n - 1] == '>')
+		address = (struct slice){ address.p + 1, address.n - 2 };
+	for (size_t i = 0; i < envelope.rcpts; i++)
+		if (smtp_same(rcpt_address(&envelope.rcpt[i]), address))
+			return true;
+	return false;
+}
+
+/* SECONDS.MmicrosPpidQn, the head of the file's name and the mail's ID. */
+static void
+message_new_id(void)
+{
+	static uint64_t counter;
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	message.id = TEXT(message.id_text);
+	text_number(&message.id, (uint64_t)t.tv_sec);
+	text_str(&message.id, ".M");
+	text_number(&message.id, (uint64_t)(t.tv_nsec / 1000));
+	text_str(&message.id, "P");
+	text_number(&message.id, (uint64_t)getpid());
+	text_str(&message.id, "Q");
+	text_number(&message.id, ++counter);
+}
+
+static void
+message_field(struct slice name, struct slice value)
+{
+	if (smtp_is(name, "Received"))
+		message.hops++;
+	else if (smtp_is(name, "Delivered-To"))
+		message.loops = message.loops || envelope_has(value);
+	else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
+		text_put(&message.msgid, value);
+	else if (smtp_is(name, "MIME-Version") ||
+	    smtp_is(name, "Content-Type") ||
+	    smtp_is(name, "Content-Transfer-Encoding") ||
+	    smtp_is(name, "DKIM-Signature"))
+		message.labelled = true;
+}
+
+static void
+message_body(struct slice in)
+{
+	if (conf.label != NULL && !message.labelled)
+		smtp_utf8(&message.utf8, in);
+}
+
+/* Look at the next octets of the message for what we must know of it. */
+static void
+message_look(struct slice in)
+{
+	struct slice name, value;
+
+	while (!message.in_body) {
+		switch (smtp_header(&message.header, &in, &name, &value)) {
+		case SMTP_HEADER_MORE:
+			return;
+		case SMTP_HEADER_FIELD:
+			message_field(name, value);
+			break;
+		case SMTP_HEADER_END:
+			message.in_body = true;
+			message_body(value);
+		}
+	}
+	message_body(in);
+}
+
+/* The lines that unlabelled 8-bit text gets (RFC 1428); none: empty. */
+static void
+message_label(struct text *t)
+{
+	bool utf8 = !message.utf8.bad && message.utf8.left == 0;
+
+	if (!message.utf8.eight_bit || message.labelled)
+		return;
+	text_str(t, "MIME-Version: 1.0\n"
+	    "Content-Type: text/plain; charset=");
+	text_str(t, utf8 ? "utf-8" : conf.label);
+	text_str(t, "\nContent-Transfer-Encoding: 8bit\n");
+}
+
+/* ---- 8. maildir: which directory, and how it gets there --------------- */
+
+/*
+ * A box is a mailbox that gets a copy: a directory, by device and inode.
+ * The first box's copy is written while the message comes in; the others are
+ * copied from it at the end.  In this order, and in no other: write, fsync,
+ * close, for every box; link into new/, for every box; then unlink from tmp/
+ * and fsync new/.  What fails takes back all that was linked.
+ */
+struct box {
+	size_t		 first;		/* its first recipient */
+	size_t		 rcpts;
+	uint64_t	 octets;	/* of its copy */
+	bool		 tmp;		/* a file of ours is in tmp/ */
+	bool		 linked;	/* and in new/ */
+};
+
+static struct {
+	bool		 template;	/* the path has placeholders */
+	struct box	 box[RECIPIENTS_MAX];
+	size_t		 boxes;
+	size_t		 here;		/* the box that is open */
+	int		 dir;		/* its directory, and its new/ */
+	int		 new;
+	off_t		 body;		/* where the message begins */
+	char		 root[PATH_MAX];	/* no alias leads out of here */
+} maildir = { .dir = -1, .new = -1 };
+
+/* What stands for the placeholders of a recipient. */
+struct values {
+	struct slice	 user;
+	struct slice	 domain;
+	struct slice	 extension;
+	char		 buf[SMTP_MAILBOX_MAX];
+};
+
+static void
+values_of(const struct rcpt *r, struct values *v)
+{
+	struct slice local = { v->buf, 0 };
+
+	(void)smtp_unquote(r->local, v->buf, sizeof(v->buf), &local.n);
+	smtp_split_extension(local, conf.delimiter, &v->user, &v->extension);
+	v->domain = r->domain;
+}
+
+static void
+text_lower(struct text *t, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		text_put(t, (struct slice){ &(char){ smtp_lower(s.p[i]) }, 1 });
+}
+
+static bool
+begins_with(struct slice s, const char *text)
+{
+	size_t n = strlen(text);
+
+	return s.n >= n && memcmp(s.p, text, n) == 0;
+}
+
+/* One component of the template, its slash with it, if it has one. */
+static enum outcome
+expand_part(struct slice part, const struct values *v, struct text *path)
+{
+	const struct {
+		const char	*name;
+		struct slice	 value;
+		bool		 fold;
+	} known[] = {
+		{ "{user}", v->user, true },
+		{ "{domain}", v->domain, true },
+		{ "{extension}", v->extension, false }
+	};
+	size_t i, n;
+
+	for (; part.n > 0; part = (struct slice){ part.p + n, part.n - n }) {
+		for (i = 0; i < 3 && !begins_with(part, known[i].name); i++)
+			continue;
+		if (i == 3) {
+			n = 1;
+			text_put(path, (struct slice){ part.p, 1 });
+			continue;
+		}
+		n = strlen(known[i].name);
+		if (!smtp_names_file(known[i].value))
+			return NO_USER;
+		if (known[i].fold)
+			text_lower(path, known[i].value);
+		else
+			text_put(path, known[i].value);
+	}
+	return DONE;
+}
+
+/* The mailbox of a recipient; components with {extension} only if asked. */
+static enum outcome
+expand(const struct values *v, bool extended, struct text *path)
+{
+	const char *p, *end, *placeholder;
+	enum outcome o;
+
+	for (p = conf.maildir; *p != '\0'; p = end) {
+		end = strchr(p, '/');
+		end = end == NULL ? p + strlen(p) : end + 1;
+		placeholder = strstr(p, "{extension}");
+		if (!extended && placeholder != NULL && placeholder < end)
+			continue;
+		o = expand_part((struct slice){ p, (size_t)(end - p) }, v,
+		    path);
+		if (o != DONE)
+			return o;
+	}
+	if (text_path(path) != NULL)
+		return DONE;
+	log_fault("path too long", NULL, 0);
+	return FAULT;
+}
+
+/* Find the place no alias may lead out of: what stands before the first
+ * placeholder. */
+static enum outcome
+maildir_root(void)
+{
+	char buf[PATH_MAX];
+	struct text t = TEXT(buf);
+	const char *brace = strchr(conf.maildir, '{'), *fixed;
+
+	if (maildir.root[0] != '\0')
+		return DONE;
+	text_put(&t, (struct slice){ conf.maildir,
+	    (size_t)(brace - conf.maildir) });
+	while (t.n > 0 && t.p[t.n - 1] != '/')
+		t.n--;
+	if (t.n == 0)
+		text_str(&t, ".");
+	fixed = text_path(&t);
+	if (fixed != NULL && realpath(fixed, maildir.root) != NULL)
+		return DONE;
+	maildir.root[0] = '\0';
+	return failed("realpath", fixed);
+}
+
+/* Is there a directory at path, aliases followed, and within the root? */
+static enum outcome
+maildir_look(const char *path, struct stat *st)
+{
+	char real[PATH_MAX];
+	size_t n;
+
+	if (maildir_root() != DONE)
+		return FAULT;
+	if (realpath(path, real) == NULL || stat(real, st) == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return NO_USER;
+		(void)failed("realpath", path);
+		return FAULT;
+	}
+	n = strlen(maildir.root);
+	if (n > 1 && (strncmp(real, maildir.root, n) != 0 || real[n] != '/')) {
+		log_fault("alias leads out of the template", path, 0);
+		return FAULT;
+	}
+	return S_ISDIR(st->st_mode) ? DONE : NO_USER;
+}
+
+/* No such user?  That is believed only where postmaster has a mailbox; else
+ * what is missing is the file system. */
+static enum outcome
+maildir_no_user(const struct values *of)
+{
+	struct values v = { .user = smtp_slice("postmaster"),
+	    .domain = of->domain };
+	char buf[PATH_MAX];
+	struct text path = TEXT(buf);
+	struct stat st;
+
+	if (expand(&v, false, &path) != DONE)
+		return NO_USER;
+	if (maildir_look(path.p, &st) == DONE)
+		return NO_USER;
+	log_fault("postmaster's Maildir is missing: unmounted?", path.p, 0);
+	return FAULT;
+}
+
+/* At RCPT: has the recipient a mailbox, and which? */
+static enum outcome
+maildir_find(struct rcpt *r)
+{
+	struct values v;
+	char buf[PATH_MAX];
+	struct text path;
+	struct stat st;
+	enum outcome o;
+
+	if (!maildir.template)
+		return DONE;
+	values_of(r, &v);
+	r->extended = v.extension.n > 0 &&
+	    strstr(conf.maildir, "{extension}") != NULL;
+	for (;;) {
+		path = TEXT(buf);
+		o = expand(&v, r->extended, &path);
+		if (o != DONE)
+			return o;
+		o = maildir_look(path.p, &st);
+		if (o != NO_USER || !r->extended)
+			break;
+		r->extended = false;
+	}
+	if (o == NO_USER)
+		return maildir_no_user(&v);
+	if (o == DONE) {
+		r->dev = st.st_dev;
+		r->ino = st.st_ino;
+	}
+	return o;
+}
+
+/* Give every recipient its box. */
+static void
+maildir_group(void)
+{
+	const struct rcpt *other;
+	struct rcpt *r;
+	size_t b;
+
+	maildir.boxes = 0;
+	for (size_t i = 0; i < envelope.rcpts; i++) {
+		r = &envelope.rcpt[i];
+		for (b = 0; b < maildir.boxes; b++) {
+			other = &envelope.rcpt[maildir.box[b].first];
+			if (r->dev == other->dev && r->ino == other->ino)
+				break;
+		}
+		if (b == maildir.boxes)
+			maildir.box[maildir.boxes++] =
+			    (struct box){ .first = i };
+		maildir.box[b].rcpts++;
+		r->box = (unsigned)b;
+	}
+}
+
+static void
+box_close(void)
+{
+	if (maildir.new != -1)
+		close(maildir.new);
+	if (maildir.dir != -1)
+		close(maildir.dir);
+	maildir.dir = maildir.new = -1;
+}
+
+static enum outcome
+box_open_failed(const char *path)
+{
+	enum outcome o = failed("open", path);
+
+	box_close();
+	return o;
+}
+
+/* Open a box's directory and its new/.  With one Maildir for all they stay
+ * open for the session. */
+static enum outcome
+box_open(size_t b)
+{
+	const struct rcpt *r = &envelope.rcpt[maildir.box[b].first];
+	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+	const char *path = conf.maildir;
+	char buf[PATH_MAX];
+	struct text t = TEXT(buf);
+	struct values v;
+	struct stat st;
+
+	if (maildir.dir != -1 && maildir.here == b)
+		return DONE;
+	box_close();
+	if (maildir.template) {
+		values_of(r, &v);
+		if (expand(&v, r->extended, &t) != DONE)
+			return FAULT;
+		path = t.p;
+	}
+	maildir.here = b;
+	maildir.dir = open(path, FLAGS);
+	if (maildir.dir == -1)
+		return box_open_failed(path);
+	if (maildir.template && (fstat(maildir.dir, &st) == -1 ||
+	    st.st_dev != r->dev || st.st_ino != r->ino)) {
+		errno = ESTALE;
+		return box_open_failed(path);
+	}
+	maildir.new = openat(maildir.dir, "new", FLAGS);
+	if (maildir.new == -1)
+		return box_open_failed(path);
+	return DONE;
+}
+
+/* "tmp/ID.host", or "new/ID.host,S=octets" */
+enum { BOX_NAME = sizeof(message.id_text) + SMTP_DOMAIN_MAX + 32 };
+
+static const char *
+box_name(const struct box *b, const char *in, char buf[BOX_NAME])
+{
+	struct text t = { buf, BOX_NAME, 0, false };
+
+	text_str(&t, in);
+	text_put(&t, text_slice(&message.id));
+	text_str(&t, ".");
+	text_str(&t, conf.hostname);
+	if (in[0] == 'n') {
+		text_str(&t, ",S=");
+		text_number(&t, b->octets);
+	}
+	return text_path(&t);
+}
+
+static enum outcome
+file_put_all(const char *before, struct slice s, const char *after)
+{
+	enum outcome o = file_put(smtp_slice(before));
+
+	if (o == DONE)
+		o = file_put(s);
+	return o == DONE ? file_put(smtp_slice(after)) : o;
+}
+
+/* What a box's copy has in front: we are final delivery. */
+static enum outcome
+box_trace(size_t b)
+{
+	const struct box *box = &maildir.box[b];
+	char buf[SMTP_TRACE_MAX];
+	struct smtp_trace t = {
+		.helo = envelope.helo,
+		.name = peer.name,
+		.address = peer.address,
+		.ipv6 = peer.ipv6,
+		.host = smtp_slice(conf.hostname),
+		.protocol = smtp_slice(envelope.protocol),
+		.id = text_slice(&message.id),
+		.seconds = time(NULL)
+	};
+	enum outcome o;
+
+	o = file_put_all("Return-Path: <", envelope.sender, ">\n");
+	for (size_t i = box->first; o == DONE && i < envelope.rcpts; i++)
+		if (envelope.rcpt[i].box == b)
+			o = file_put_all("Delivered-To: ",
+			    rcpt_address(&envelope.rcpt[i]), "\n");
+	if (box->rcpts == 1)
+		t.recipient = rcpt_address(&envelope.rcpt[box->first]);
+	return o == DONE ? file_put((struct slice){ buf,
+	    smtp_received(&t, buf, sizeof(buf)) }) : o;
+}
+
+/* Begin a box's copy in its tmp/; errno is EEXIST if the name is taken. */
+static enum outcome
+box_create(size_t b)
+{
+	char buf[BOX_NAME];
+	const char *name = box_name(&maildir.box[b], "tmp/", buf);
+	enum outcome o = box_open(b);
+
+	if (o != DONE)
+		return o;
+	file.n = 0;
+	file.octets = 0;
+	file.fd = openat(maildir.dir, name,
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file.fd == -1)
+		return errno == EEXIST ? FAULT : failed("create", name);
+	maildir.box[b].tmp = true;
+	return DONE;
+}
+
+static enum outcome
+box_unlink(size_t b, const char *in)
+{
+	char buf[BOX_NAME];
+	const char *name = box_name(&maildir.box[b], in, buf);
+	enum outcome o = box_open(b);
+
+	if (o == DONE && unlinkat(maildir.dir, name, 0) == -1)
+		o = failed("unlink", name);
+	return o;
+}
+
+/* Take back whatever a message left behind; at exit, too. */
+static void
+maildir_abort(void)
+{
+	struct box *box;
+
+	if (file.fd != -1)
+		close(file.fd);
+	file.fd = -1;
+	for (size_t b = 0; b < maildir.boxes; b++) {
+		box = &maildir.box[b];
+		if (box->linked)
+			(void)box_unlink(b, "new/");
+		if (box->tmp)
+			(void)box_unlink(b, "tmp/");
+		box->linked = box->tmp = false;
+	}
+	maildir.boxes = 0;
+}
+
+/* After a failure the directory is opened anew, should it be another. */
+static enum outcome
+maildir_failed(enum outcome o)
+{
+	maildir_abort();
+	box_close();
+	return o;
+}
+
+/* Once: what we write is root's, and what we overlook is everyone's. */
+static void
+maildir_warn_root(void)
+{
+	static bool warned;
+
+	if (warned || geteuid() != 0)
+		return;
+	warned = true;
+	log_begin(LOG_WARNING, "warning");
+	log_quoted("what", smtp_slice("running as root"));
+	log_end();
+}
+
+static enum outcome
+maildir_begin(void)
+{
+	enum { TRIES = 3 };
+	enum outcome o = FAULT;
+
+	message_new_id();
+	if (conf.maildir == NULL)
+		return DONE;
+	maildir_warn_root();
+	if (maildir.template)
+		box_close();
+	maildir_group();
+	for (int i = 0; i < TRIES && o == FAULT; i++) {
+		if (i > 0)
+			message_new_id();
+		errno = 0;
+		o = box_create(0);
+		if (o != DONE && errno != EEXIST)
+			break;
+	}
+	if (o == DONE)
+		o = box_trace(0);
+	maildir.body = (off_t)(file.octets + file.n);
+	return o == DONE ? DONE : maildir_failed(o);
+}
+
+/* Write a box's copy of the message that source holds. */
+static enum outcome
+box_copy(size_t b, int source, struct slice label)
+{
+	off_t at = maildir.body;
+	enum outcome o = box_create(b);
+	ssize_t n;
+
+	if (o == DONE)
+		o = box_trace(b);
+	if (o == DONE)
+		o = file_put(label);
+	while (o == DONE) {
+		o = file_flush();
+		if (o != DONE)
+			break;
+		n = pread(source, file.buf, sizeof(file.buf), at);
+		if (n == 0)
+			break;
+		if (n > 0) {
+			at += n;
+			file.n = (size_t)n;
+		} else if (errno != EINTR)
+			o = failed("read", NULL);
+	}
+	if (o == DONE)
+		o = file_sync();
+	maildir.box[b].octets = file.octets;
+	return o;
+}
+
+/* Complete the copies in every tmp/.  Only a message that gets a label has
+ * to be written again for the first box. */
+static enum outcome
+maildir_complete(void)
+{
+	char buf[256];
+	struct text label = TEXT(buf);
+	enum outcome o = DONE;
+	size_t b = 1;
+	int source;
+
+	message_label(&label);
+	if (label.n == 0 && maildir.boxes == 1) {
+		o = file_sync();
+		maildir.box[0].octets = file.octets;
+		return o;
+	}
+	o = file_flush();
+	source = dup(file.fd);
+	if (o == DONE && source == -1)
+		o = failed("dup", NULL);
+	if (o == DONE && label.n > 0) {
+		b = 0;
+		o = box_unlink(0, "tmp/");
+		maildir.box[0].tmp = o != DONE;
+		close(file.fd);
+		file.fd = -1;
+	} else if (o == DONE) {
+		o = file_sync();
+		maildir.box[0].octets = file.octets;
+	}
+	for (; o == DONE && b < maildir.boxes; b++)
+		o = box_copy(b, source, text_slice(&label));
+	if (source != -1)
+		close(source);
+	return o;
+}
+
+static enum outcome
+box_link(size_t b)
+{
+	char tmp_buf[BOX_NAME], new_buf[BOX_NAME];
+	const char *tmp = box_name(&maildir.box[b], "tmp/", tmp_buf);
+	const char *new = box_name(&maildir.box[b], "new/", new_buf);
+	enum outcome o = box_open(b);
+
+	if (o != DONE)
+		return o;
+	if (linkat(maildir.dir, tmp, maildir.dir, new, 0) == -1)
+		return failed("link", new);
+	maildir.box[b].linked = true;
+	return DONE;
+}
+
+/* The name in tmp/ goes, and that in new/ is made to last. */
+static enum outcome
+box_settle(size_t b)
+{
+	enum outcome o = box_unlink(b, "tmp/");
+	int rc;
+
+	maildir.box[b].tmp = o != DONE;
+	if (o != DONE)
+		return o;
+	do
+		rc = fsync(maildir.new);
+	while (rc == -1 && errno == EINTR);
+	return rc == -1 ? failed("fsync", "new/") : DONE;
+}
+
+/* Deliver to every box, or to none.  When this has said DONE the message
+ * outlives a power cut. */
+static enum outcome
+maildir_commit(void)
+{
+	enum outcome o;
+
+	if (conf.maildir == NULL)
+		return DONE;
+	o = maildir_complete();
+	for (size_t b = 0; o == DONE && b < maildir.boxes; b++)
+		o = box_link(b);
+	for (size_t b = 0; o == DONE && b < maildir.boxes; b++)
+		o = box_settle(b);
+	if (o != DONE)
+		return maildir_failed(o);
+	maildir.boxes = 0;
+	return DONE;
+}
+
+/* ---- 9. lists: whose mail we take ------------------------------------- */
+
+enum found { NO, YES, UNREADABLE };
+
+/*
+ * Ask of every entry of a list whether it matches.  The list is read to its
+ * end whatever matches: one that is empty or ends without a newline is just
+ * being written, and tells nothing.
+ */
+static enum found
+list_scan(const char *path, bool (*matches)(struct slice, const void *),
+    const void *what)
+{
+	static char buf[16 * 1024];
+	enum found found = NO;
+	size_t have = 0;
+	const char *lf;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	for (n = fd == -1 ? -1 : 1; n > 0;) {
+		n = read(fd, buf + have, sizeof(buf) - have);
+		if (n <= 0)
+			break;
+		struct slice in = { buf, have + (size_t)n };
+
+		while ((lf = memchr(in.p, '\n', in.n)) != NULL) {
+			size_t len = (size_t)(lf - in.p);
+			struct slice entry = smtp_list_line(
+			    (struct slice){ in.p, len });
+
+			if (entry.n > 0 && matches(entry, what))
+				found = YES;
+			in = (struct slice){ lf + 1, in.n - len - 1 };
+		}
+		have = in.n;
+		memmove(buf, in.p, have);
+		/* what is left is one line, and must leave room to read */
+		if (have == sizeof(buf))
+			n = -1;
+	}
+	if (n == 0 && have == 0 && lseek(fd, 0, SEEK_CUR) != 0) {
+		close(fd);
+		return found;
+	}
+	log_fault(n == 0 ? "list incomplete" : "list", path, n == 0 ? 0 :
+	    errno);
+	if (fd != -1)
+		close(fd);
+	return UNREADABLE;
+}
+
+static bool
+list_domain(struct slice entry, const void *domain)
+{
+	return smtp_domain_matches(entry, *(const struct slice *)domain);
+}
+
+/* Is a domain ours? */
+static enum found
+domain_find(struct slice domain)
+{
+	enum found found = NO, one;
+
+	if (conf.domains == 0)
+		return YES;
+	for (size_t i = 0; i < conf.domains && found != YES; i++) {
+		if (conf.domain[i].p[0] == '@')
+			one = list_scan(conf.domain[i].p + 1, list_domain,
+			    &domain);
+		else
+			one = list_domain(conf.domain[i], &domain) ? YES : NO;
+		if (one != NO)
+			found = one;
+	}
+	return found;
+}
+
+/* The domain that an address without one is given. */
+static struct slice
+domain_default(void)
+{
+	for (size_t i = 0; i < conf.domains; i++)
+		if (smtp_is_domain(conf.domain[i]))
+			return conf.domain[i];
+	return smtp_slice(conf.hostname);
+}
+
+struct who {
+	struct slice	local;		/* unquoted, extension and all */
+	struct slice	user;		/* without extension */
+	struct slice	domain;
+};
+
+static bool
+list_user(struct slice entry, const void *ctx)
+{
+	const struct who *who = ctx;
+	const char *at = NULL;
+	struct slice name = entry, domain;
+
+	for (size_t i = 0; i < entry.n; i++)
+		if (entry.p[i] == '@')
+			at = entry.p + i;
+	if (at != NULL) {
+		name.n = (size_t)(at - entry.p);
+		domain = (struct slice){ at + 1, entry.n - name.n - 1 };
+		if (!smtp_same(domain, who->domain))
+			return false;
+		if (name.n == 0)
+			return true;
+	}
+	return smtp_same(name, who->local) || smtp_same(name, who->user);
+}
+
+/* Does --users know this recipient?  Postmaster always exists (4.5.1). */
+static enum found
+user_find(struct slice local, struct slice domain)
+{
+	char buf[SMTP_MAILBOX_MAX];
+	struct who who = { .local.p = buf, .domain = domain };
+	struct slice extension;
+
+	(void)smtp_unquote(local, buf, sizeof(buf), &who.local.n);
+	if (conf.users == NULL || smtp_is(who.local, "postmaster"))
+		return YES;
+	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
+	return list_scan(conf.users, list_user, &who);
+}
+
+/* ---- 10. session: one function per verb ------------------------------- */
+
+enum state {			/* bits, so that a row can name several */
+	S_HELO	= 1 << 0,	/* connected, not introduced */
+	S_IDLE	= 1 << 1,	/* introduced, no transaction */
+	S_MAIL	= 1 << 2,	/* sender given */
+	S_TRIED	= 1 << 3,	/* recipients refused, none accepted yet */
+	S_RCPT	= 1 << 4,	/* at least one recipient accepted */
+	S_BDAT	= 1 << 5,	/* at least one chunk accepted */
+	S_DONE	= 1 << 6,	/* QUIT answered */
+	S_TXN	= S_MAIL | S_TRIED | S_RCPT | S_BDAT,
+	S_ANY	= S_HELO | S_IDLE | S_TXN
+};
+
+struct session {
+	enum state	 state;
+	bool		 esmtp;
+	char		 helo[HELO_MAX];
+	size_t		 helo_n;
+	uint64_t	 errors;	/* since the last delivered message */
+	uint64_t	 junk;
+	int64_t		 rate_since;	/* DATA: this window began then, ... */
+	uint64_t	 rate_from;	/* ... at this count of octets */
+};
+
+static enum reply
+say_outcome(enum outcome o)
+{
+	switch (o) {
+	case NO_ROOM:
+		return SAY_NO_ROOM;
+	case QUOTA:
+		return SAY_QUOTA;
+	case NO_USER:
+		return SAY_NO_USER;
+	default:
+		return SAY_FAULT;
+	}
+}
+
+static void
+transaction_end(struct session *s)
+{
+	maildir_abort();
+	envelope_reset();
+	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
+}
+
+static bool
+helo_keep(struct session *s, struct slice arg)
+{
+	if (arg.n == 0 || arg.n > sizeof(s->helo))
+		return false;
+	memcpy(s->helo, arg.p, arg.n);
+	s->helo_n = arg.n;
+	transaction_end(s);
+	return true;
+}
+
+static enum reply
+do_helo(struct session *s, struct slice arg)
+{
+	if (!helo_keep(s, arg))
+		return SAY_HELO_ARG;
+	s->esmtp = false;
+	net_reply(SAY_HELO, smtp_slice(conf.hostname));
+	return SAY_NOTHING;
+}
+
+/* One line of the reply to EHLO. */
+static void
+ehlo_line(const char *word, uint64_t number, bool has_number, bool last)
+{
+	char buf[300];
+	struct text t = TEXT(buf);
+
+	text_str(&t, last ? "250 " : "250-");
+	text_str(&t, word);
+	if (has_number)
+		text_number(&t, number);
+	text_str(&t, "\r\n");
+	net_put(text_slice(&t));
+}
+
+/* Writes its reply itself, being the one of many lines. */
+static enum reply
+do_ehlo(struct session *s, struct slice arg)
+{
+	if (!helo_keep(s, arg))
+		return SAY_HELO_ARG;
+	s->esmtp = true;
+	if (sizeof(net.out) - net.out_n < 1024)
+		net_flush();
+	log_dialogue("say", smtp_slice("250-"));
+	ehlo_line(conf.hostname, 0, false, false);
+	ehlo_line("PIPELINING", 0, false, false);
+	ehlo_line("SIZE ", conf.size, true, false);
+	ehlo_line("8BITMIME", 0, false, false);
+	ehlo_line("SMTPUTF8", 0, false, false);
+	ehlo_line("CHUNKING", 0, false, false);
+	ehlo_line("LIMITS RCPTMAX=", conf.recipients, true, false);
+	ehlo_line("ENHANCEDSTATUSCODES", 0, false, false);
+	ehlo_line("HELP", 0, false, true);
+	return SAY_NOTHING;
+}
+
+/* Is there room for a message of so many octets? */
+static bool
+room_for(uint64_t size)
+{
+	const char *path = maildir.template ? maildir.root : conf.maildir;
+	struct statvfs fs;
+
+	if (path == NULL || (maildir.template && maildir_root() != DONE) ||
+	    statvfs(path, &fs) == -1 || fs.f_frsize == 0)
+		return true;
+	return size / fs.f_frsize < fs.f_bavail;
+}
+
+/* What an address beyond ASCII comes to: SAY_NOTHING for nothing wrong. */
+static enum reply
+check_utf8(const struct smtp_path *path, bool allowed, enum reply not_allowed,
+    enum reply invalid)
+{
+	if (!path->eight_bit)
+		return SAY_NOTHING;
+	if (!allowed)
+		return not_allowed;
+	return smtp_utf8_valid(path->local) && smtp_utf8_valid(path->domain) ?
+	    SAY_NOTHING : invalid;
+}
+
+static enum reply
+say_param(enum smtp_status status)
+{
+	switch (status) {
+	case SMTP_EUNKNOWN:
+		return SAY_NO_PARAM;
+	case SMTP_EVALUE:
+		return SAY_BAD_PARAM;
+	default:
+		return SAY_SYNTAX;
+	}
+}
+
+static enum reply
+do_mail(struct session *s, struct slice arg)
+{
+	enum smtp_status status;
+	struct smtp_mail mail;
+	struct smtp_path path;
+	struct slice rest, domain;
+	enum reply say;
+
+	status = smtp_parse_path(arg, "FROM", &path, &rest);
+	if (status == SMTP_EVALUE)
+		return SAY_SYNTAX;
+	if (status != SMTP_OK || path.second_at)
+		return SAY_BAD_SENDER;
+	status = smtp_parse_mail(rest, 0, &mail);
+	if (status != SMTP_OK)
+		return say_param(status);
+	say = check_utf8(&path, mail.smtputf8, SAY_SENDER_UTF8,
+	    SAY_BAD_SENDER);
+	if (say != SAY_NOTHING)
+		return say;
+	if (mail.has_size && conf.size > 0 && mail.size > conf.size)
+		return SAY_TOO_BIG;
+	if (mail.has_size && !room_for(mail.size))
+		return SAY_NO_ROOM;
+	domain = path.domain.n > 0 ? path.domain : domain_default();
+	if (path.local.n > 0 &&
+	    !envelope_keep(path.local, domain, &envelope.sender))
+		return SAY_BAD_SENDER;
+	envelope.utf8 = mail.smtputf8;
+	s->state = S_MAIL;
+	return SAY_SENDER;
+}
+
+/* May mail go to this address?  SAY_NOTHING if so. */
+static enum reply
+check_rcpt(const struct smtp_path *path, struct slice domain)
+{
+	enum found found = YES;
+
+	if (path->second_at && peer.relay)
+		return SAY_BAD_RCPT;
+	if (!peer.relay && smtp_relays(path->local))
+		return SAY_NOT_OURS;
+	if (path->domain.n > 0)
+		found = domain_find(domain);
+	if (found == UNREADABLE)
+		return SAY_FAULT;
+	if (found == NO)
+		return peer.relay ? SAY_NOTHING : SAY_NOT_OURS;
+	switch (user_find(path->local, domain)) {
+	case UNREADABLE:
+		return SAY_FAULT;
+	case NO:
+		return SAY_NO_USER;
+	default:
+		return SAY_NOTHING;
+	}
+}
+
+static enum reply
+do_rcpt(struct session *s, struct slice arg)
+{
+	enum smtp_status status;
+	struct smtp_path path;
+	struct slice rest, domain, address;
+	struct rcpt *r;
+	enum outcome o;
+	enum reply say;
+	bool dsn;
+
+	if (s->state == S_MAIL)
+		s->state = S_TRIED;
+	status = smtp_parse_path(arg, "TO", &path, &rest);
+	if (status == SMTP_EVALUE)
+		return SAY_SYNTAX;
+	if (status != SMTP_OK || path.local.n == 0)
+		return SAY_BAD_RCPT;
+	status = smtp_parse_rcpt(rest, &dsn);
+	if (status != SMTP_OK)
+		return say_param(status);
+	say = check_utf8(&path, envelope.utf8, SAY_RCPT_UTF8, SAY_BAD_RCPT);
+	if (say != SAY_NOTHING)
+		return say;
+	if (envelope.rcpts >= conf.recipients)
+		return SAY_TOO_MANY;
+	domain = path.domain.n > 0 ? path.domain : domain_default();
+	say = check_rcpt(&path, domain);
+	if (say != SAY_NOTHING)
+		return say;
+	if (!envelope_keep(path.local, domain, &address))
+		return SAY_TOO_MANY;
+	r = &envelope.rcpt[envelope.rcpts];
+	*r = (struct rcpt){
+		.local = { address.p, path.local.n },
+		.domain = { address.p + path.local.n + 1, domain.n }
+	};
+	o = maildir_find(r);
+	if (o != DONE)
+		return say_outcome(o);
+	envelope.rcpts++;
+	s->state = S_RCPT;
+	return SAY_RCPT;
+}
+
+/* Begin to receive a message; the outcome is in message.outcome, too. */
+static enum outcome
+message_begin(struct session *s)
+{
+	memset(&message, 0, sizeof(message));
+	message.msgid = TEXT(message.msgid_text);
+	message.data.newline = net.newline == NL_LF ? SMTP_LF :
+	    conf.normalize ? SMTP_CRLF_OR_LF : SMTP_CRLF;
+	envelope.helo = (struct slice){ s->helo, s->helo_n };
+	envelope.protocol = envelope.utf8 ? "UTF8SMTP" :
+	    s->esmtp ? "ESMTP" : "SMTP";
+	s->rate_since = net_now();
+	s->rate_from = net.received;
+	message.outcome = maildir_begin();
+	return message.outcome;
+}
+
+/* Decode what is in, as far as the message goes, into the file's buffer; look
+ * at it there, and keep it if the message still may be. */
+static enum smtp_data_status
+message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
+    struct slice *, struct smtp_room *), struct slice *in)
+{
+	enum smtp_data_status status;
+	struct smtp_room room, left;
+
+	do {
+		if (file.n == sizeof(file.buf))
+			message.outcome = file_flush();
+		if (message.outcome != DONE)
+			file.n = 0;
+		left = room = file_room();
+		status = decode(&message.data, in, &left);
+		message_look((struct slice){ room.p, room.n - left.n });
+		if (conf.size > 0 && message.data.octets > conf.size)
+			message.big = true;
+		if (!message.big && conf.maildir != NULL)
+			file.n += room.n - left.n;
+	} while (status == SMTP_DATA_FULL);
+	return status;
+}
+
+/* More of the message; a client that trickles is sent away. */
+static void
+message_fill(struct session *s)
+{
+	enum { WINDOW = RATE_SECONDS * 1000 };
+	int64_t now;
+
+	if (net_fill(conf.timeout) == 0)
+		leave(EXIT_BROKEN, "in-message");
+	now = net_now();
+	if (peer.by_hand || now - s->rate_since < WINDOW)
+		return;
+	if (net.received - s->rate_from < RATE_OCTETS * RATE_SECONDS)
+		bye(SAY_TIMEOUT, "trickle");
+	s->rate_since = now;
+	s->rate_from = net.received;
+}
+
+/* Receive to the final dot. */
+static void
+data_receive(struct session *s)
+{
+	enum smtp_data_status status = SMTP_DATA_MORE;
+	struct slice in, left;
+
+	while (status != SMTP_DATA_END) {
+		left = in = net_buffered();
+		if (in.n == 0) {
+			message_fill(s);
+			continue;
+		}
+		status = message_decode(smtp_data, &left);
+		net_used(in.n - left.n);
+	}
+}
+
+/* What is wrong with the message so far?  SAY_NOTHING if it can be kept. */
+static enum reply
+message_verdict(void)
+{
+	if (message.big)
+		return SAY_TOO_BIG;
+	if (message.data.bare && !conf.normalize)
+		return SAY_BARE;
+	if (message.loops || message.hops >= HOPS_MAX)
+		return SAY_LOOP;
+	if (message.outcome != DONE)
+		return say_outcome(message.outcome);
+	return SAY_NOTHING;
+}
+
+static void
+log_message(enum reply say)
+{
+	log_begin(LOG_INFO, "message");
+	log_key("id");
+	text_put(&logged.line, text_slice(&message.id));
+	log_client();
+	log_quoted("helo", envelope.helo);
+	log_quoted("from", envelope.sender);
+	for (size_t i = 0; i < envelope.rcpts &&
+	    logged.line.n < sizeof(logged.buf) / 2; i++)
+		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
+	log_number("rcpts", envelope.rcpts);
+	log_number("size", message.data.octets);
+	log_quoted("message-id", text_slice(&message.msgid));
+	log_key("reply");
+	text_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	log_end();
+}
+
+/* The reply to a message's end, and the end of its transaction.  A 5xx here
+ * is no error of the session's: clients may send on. */
+static void
+message_reply(struct session *s, enum reply say)
+{
+	char buf[sizeof(message.id_text) + PATH_MAX + 16];
+	struct text more = TEXT(buf);
+
+	if (say == SAY_DELIVERED) {
+		text_put(&more, text_slice(&message.id));
+		s->errors = s->junk = 0;
+		logged.messages++;
+	} else if (say != SAY_DRY)
+		logged.refused++;
+	if (say == SAY_DELIVERED && peer.terminal) {
+		text_str(&more, " in ");
+		text_str(&more, conf.maildir);
+	}
+	logged.deferred = logged.deferred || reply_text[say][0] == '4';
+	net_reply(say, text_slice(&more));
+	log_message(say);
+	transaction_end(s);
+}
+
+/* All octets are there: deliver, or say why not. */
+static void
+message_end(struct session *s)
+{
+	struct slice name, value;
+	enum reply say;
+	enum outcome o;
+
+	if (smtp_header_end(&message.header, &name, &value))
+		message_field(name, value);
+	say = message_verdict();
+	if (say == SAY_NOTHING) {
+		o = maildir_commit();
+		say = o != DONE ? say_outcome(o) :
+		    conf.maildir == NULL ? SAY_DRY : SAY_DELIVERED;
+	}
+	message_reply(s, say);
+}
+
+/* Writes its two replies itself. */
+static enum reply
+do_data(struct session *s, struct slice arg)
+{
+	const char *prompt = net.prompt;
+
+	(void)arg;
+	if (s->state == S_TRIED)
+		return SAY_NO_RCPT;
+	if (message_begin(s) != DONE) {
+		message_reply(s, say_outcome(message.outcome));
+		return SAY_NOTHING;
+	}
+	net_reply(SAY_DATA, smtp_slice(""));
+	net.prompt = NULL;
+	data_receive(s);
+	net.prompt = prompt;
+	message_end(s);
+	return SAY_NOTHING;
+}
+
+/* Receive so many octets of a chunk; keep them if there is a message. */
+static void
+chunk_receive(struct session *s, uint64_t left, bool keep)
+{
+	struct slice in;
+
+	while (left > 0) {
+		in = net_buffered();
+		if (in.n == 0) {
+			message_fill(s);
+			continue;
+		}
+		if (in.n > left)
+			in.n = (size_t)left;
+		/* the octets stay where they are until the next fill */
+		net_used(in.n);
+		left -= in.n;
+		if (keep)
+			(void)message_decode(smtp_chunk, &in);
+	}
+}
+
+static enum smtp_data_status
+chunk_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
+{
+	(void)in;
+	return smtp_chunk_end(d, out);
+}
+
+/* The chunk is read whatever we think of it; then it is judged. */
+static enum reply
+do_bdat(struct session *s, struct slice arg)
+{
+	bool keep = (s->state & (S_RCPT | S_BDAT)) != 0, last;
+	struct slice left = { "", 0 };
+	uint64_t size;
+	enum reply say;
+
+	if (smtp_parse_bdat(arg, &size, &last) != SMTP_OK)
+		bye(SAY_BAD_CHUNK, "bad-chunk");
+	if (s->state == S_RCPT)
+		keep = message_begin(s) == DONE;
+	else {
+		s->rate_since = net_now();
+		s->rate_from = net.received;
+	}
+	chunk_receive(s, size, keep);
+	if ((s->state & (S_RCPT | S_BDAT)) == 0)
+		return s->state == S_TRIED ? SAY_NO_RCPT : SAY_ORDER;
+	if (keep && last)
+		(void)message_decode(chunk_end, &left);
+	say = message_verdict();
+	if (say != SAY_NOTHING) {
+		message_reply(s, say);
+		return SAY_NOTHING;
+	}
+	s->state = S_BDAT;
+	if (!last)
+		return SAY_CHUNK;
+	message_end(s);
+	return SAY_NOTHING;
+}
+
+static enum reply
+do_rset(struct session *s, struct slice arg)
+{
+	(void)arg;
+	transaction_end(s);
+	return SAY_OK;
+}
+
+static enum reply
+do_ok(struct session *s, struct slice arg)
+{
+	(void)s;
+	(void)arg;
+	return SAY_OK;
+}
+
+static enum reply
+do_quit(struct session *s, struct slice arg)
+{
+	(void)arg;
+	s->state = S_DONE;
+	return SAY_BYE;
+}
+
+/* We say no more than RCPT would, and that only where --users tells. */
+static enum reply
+do_vrfy(struct session *s, struct slice arg)
+{
+	struct smtp_path path;
+	struct slice rest, domain;
+
+	(void)s;
+	if (smtp_parse_path(arg, "", &path, &rest) != SMTP_OK ||
+	    path.local.n == 0)
+		return SAY_BAD_RCPT;
+	if (rest.n > 0 && !smtp_is(rest, "SMTPUTF8"))
+		return SAY_SYNTAX;
+	domain = path.domain.n > 0 ? path.domain : domain_default();
+	if (path.domain.n > 0 && domain_find(domain) != YES)
+		return SAY_VRFY;
+	switch (user_find(path.local, domain)) {
+	case UNREADABLE:
+		return SAY_FAULT;
+	case NO:
+		return SAY_NO_USER;
+	default:
+		return SAY_VRFY;
+	}
+}
+
+static enum reply
+do_not_done(struct session *s, struct slice arg)
+{
+	(void)s;
+	(void)arg;
+	return SAY_NOT_DONE;
+}
+
+static enum reply
+do_xclient(struct session *s, struct slice arg)
+{
+	(void)s;
+	(void)arg;
+	return SAY_XCLIENT;
+}
+
+static enum reply
+do_lhlo(struct session *s, struct slice arg)
+{
+	(void)s;
+	(void)arg;
+	return SAY_LHLO;
+}
+
+static enum reply
+do_help(struct session *s, struct slice arg)
+{
+	(void)s;
+	(void)arg;
+	return SAY_HELP;
+}
+
+/* ---- 11. commands: the table, dispatch, the loop ---------------------- */
+
+enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
+
+static const struct command {
+	const char	*verb;
+	enum arg	 arg;
+	unsigned	 when;		/* the states it is allowed in */
+	enum reply	 order;		/* the reply in any other */
+	bool		 junk;		/* a hundred of them are an error */
+	enum reply	(*run)(struct session *, struct slice);
+} commands[] = {
+	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, do_helo },
+	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_ehlo },
+	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, do_mail },
+	{ "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT, SAY_MAIL_FIRST, false,
+	    do_rcpt },
+	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false, do_data },
+	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, do_bdat },
+	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, do_rset },
+	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
+	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, do_quit },
+	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, do_vrfy },
+	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, do_help },
+	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
+	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
+	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, do_not_done },
+	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, do_xclient },
+	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_lhlo }
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct command *
+command_find(struct slice verb)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (smtp_is(verb, commands[i].verb))
+			return &commands[i];
+	return NULL;
+}
+
+static enum reply
+command_run(struct session *s, const struct command *c, struct slice arg)
+{
+	if (c == NULL)
+		return SAY_UNKNOWN;
+	if (c->arg == ARG_NONE && arg.n > 0)
+		return SAY_NO_ARG;
+	if (c->arg == ARG_MUST && arg.n == 0)
+		return SAY_NEED_ARG;
+	if ((c->when & s->state) == 0)
+		return c->order;
+	return c->run(s, arg);
+}
+
+static bool
+command_works(const struct command *c)
+{
+	return c->run != do_not_done && c->run != do_xclient &&
+	    c->run != do_lhlo;
+}
+
+/* HELP: the verbs that may be said now. */
+static void
+command_list(enum state state, struct text *more)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (!command_works(&commands[i]) ||
+		    (commands[i].when & state) == 0)
+			continue;
+		text_str(more, " ");
+		text_str(more, commands[i].verb);
+	}
+}
+
+/* By hand: the verb probably meant. */
+static void
+command_guess(struct slice verb, struct text *more)
+{
+	const struct command *best = NULL;
+	unsigned least = 3, d;
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		d = smtp_distance(verb, smtp_slice(commands[i].verb));
+		if (d < least && command_works(&commands[i])) {
+			least = d;
+			best = &commands[i];
+		}
+	}
+	if (best == NULL)
+		return;
+	text_str(more, "; did you mean ");
+	text_str(more, best->verb);
+	text_str(more, "?");
+}
+
+static void
+log_refused(enum reply say, struct slice line)
+{
+	log_begin(LOG_NOTICE, "refused");
+	log_client();
+	log_key("reply");
+	text_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	log_quoted("line", line);
+	log_end();
+}
+
+/* Reply, count what has to be counted, and send away who errs too often. */
+static void
+command_reply(struct session *s, enum reply say, struct slice verb,
+    struct slice line)
+{
+	char class = reply_text[say][0], buf[256];
+	struct text more = TEXT(buf);
+
+	if (class == '5')
+		s->errors++;
+	if (class == '4' && say != SAY_TOO_MANY)
+		logged.deferred = true;
+	if (class == '4' || class == '5')
+		log_refused(say, line);
+	if (s->errors > conf.errors)
+		bye(SAY_ERRORS, "errors");
+	if (say == SAY_HELP)
+		command_list(s->state, &more);
+	if (say == SAY_UNKNOWN && peer.by_hand)
+		command_guess(verb, &more);
+	net_reply(say, text_slice(&more));
+}
+
+/* One command line, from octets to reply. */
+static void
+command_line(struct session *s, struct slice line)
+{
+	const struct command *c;
+	struct slice verb, arg;
+	enum reply say;
+
+	log_dialogue("heard", line);
+	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK) {
+		command_reply(s, SAY_BAD_LINE, line, line);
+		return;
+	}
+	c = command_find(verb);
+	say = command_run(s, c, arg);
+	if (c != NULL && c->junk && ++s->junk % JUNK_MAX == 0)
+		s->errors++;
+	if (say != SAY_NOTHING)
+		command_reply(s, say, verb, line);
+}
+
+/* Send away who speaks another protocol, before anything is taken for a
+ * command that is none. */
+static void
+session_opening(void)
+{
+	struct slice in = net_buffered();
+	enum smtp_opening what;
+
+	while ((what = smtp_opening(in)) == SMTP_OPEN_MORE) {
+		if (net_fill(in.n > 0 && in.p[0] == '\r' ? OPENING_SECONDS :
+		    conf.timeout) == 0)
+			return;
+		in = net_buffered();
+	}
+	if (what == SMTP_OPEN_TLS)
+		bye(SAY_IS_TLS, "tls");
+	if (what == SMTP_OPEN_HTTP)
+		bye(SAY_IS_HTTP, "http");
+	if (what == SMTP_OPEN_PROXY)
+		bye(SAY_IS_PROXY, "proxy");
+}
+
+static void
+session_greet(void)
+{
+	char buf[SMTP_DOMAIN_MAX + 64];
+	struct text t = TEXT(buf);
+
+	text_str(&t, conf.hostname);
+	text_str(&t, " ESMTP");
+	net_reply(SAY_GREETING, text_slice(&t));
+	if (peer.terminal) {
+		net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, "
+		    "DATA, QUIT; HELP lists what may be said)\r\n"));
+		net.prompt = "> ";
+	}
+}
+
+static _Noreturn void
+session_run(struct session *s)
+{
+	struct slice line;
+
+	session_greet();
+	session_opening();
+	while (s->state != S_DONE) {
+		switch (net_line(&line)) {
+		case LINE_OK:
+			command_line(s, line);
+			break;
+		case LINE_LONG:
+			command_reply(s, SAY_LONG_LINE, smtp_slice(""),
+			    smtp_slice(""));
+			break;
+		case LINE_NONE:
+			if ((s->state & S_TXN) != 0)
+				leave(EXIT_BROKEN, "in-transaction");
+			leave(EXIT_LEFT, "eof");
+		}
+	}
+	net.prompt = NULL;
+	net.closing = true;
+	net_flush();
+	leave(EXIT_LEFT, "quit");
+}
+
+/* ---- 12. options: one table ------------------------------------------- */
+
+/* Exit before there is a session; under a launcher the client gets a 421. */
+static _Noreturn void
+die(enum exit_status status, const char *format, ...)
+{
+	char buf[512];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(buf, sizeof(buf), format, ap);
+	va_end(ap);
+	if (!peer.wire_on_2)
+		(void)dprintf(2, "smtpd: %s\n", buf);
+	if (!peer.by_hand) {
+		openlog("smtpd", LOG_PID, LOG_MAIL);
+		syslog(LOG_ERR, "%s", buf);
+		net.closing = true;
+		net_reply(SAY_CONFIG, smtp_slice(""));
+		net_flush();
+	}
+	exit((int)status);
+}
+
+struct option_row {
+	char		 letter;	/* 0: none */
+	const char	*name;		/* "": none */
+	const char	*arg;		/* NULL: none */
+	/* NULL if the value is good, else what is wrong with it */
+	const char	*(*set)(const struct option_row *, const char *);
+	void		*to;
+	uint64_t	 min, max;
+	const char	*help;
+};
+
+static const char *
+set_flag(const struct option_row *o, const char *value)
+{
+	(void)value;
+	*(bool *)o->to = true;
+	return NULL;
+}
+
+static const char *
+set_text(const struct option_row *o, const char *value)
+{
+	*(const char **)o->to = value;
+	return value[0] != '\0' ? NULL : "empty";
+}
+
+static const char *
+set_number(const struct option_row *o, const char *value)
+{
+	uint64_t v;
+
+	if (smtp_parse_number(smtp_slice(value), UINT64_MAX, &v) != SMTP_OK)
+		return "not a number";
+	if (v < o->min || v > o->max)
+		return "out of range";
+	*(uint64_t *)o->to = v;
+	return NULL;
+}
+
+/* A number of octets: K is 1024 of them, M 1024 K. */
+static const char *
+set_size(const struct option_row *o, const char *value)
+{
+	struct slice s = smtp_slice(value);
+	uint64_t v, unit = 1;
+
+	if (s.n > 0 && (s.p[s.n - 1] == 'K' || s.p[s.n - 1] == 'M')) {
+		unit = s.p[s.n - 1] == 'K' ? 1024 : 1024 * 1024;
+		s.n--;
+	}
+	if (smtp_parse_number(s, UINT64_MAX, &v) != SMTP_OK)
+		return "not a size";
+	if (v > o->max / unit)
+		return "out of range";
+	*(uint64_t *)o->to = v * unit;
+	return NULL;
+}
+
+static const char *
+set_domain(const struct option_row *o, const char *value)
+{
+	struct slice s = smtp_slice(value), name = s;
+
+	(void)o;
+	if (s.n > 1 && s.p[0] == '.')
+		name = (struct slice){ s.p + 1, s.n - 1 };
+	if (!(s.n > 1 && s.p[0] == '@') && !smtp_is(s, "*") &&
+	    !smtp_is_domain(name) && !smtp_is_literal(s))
+		return "not a domain, .domain, * or @file";
+	if (conf.domains == DOMAINS_MAX)
+		return "too many domains: put them in a @file";
+	conf.domain[conf.domains++] = s;
+	return NULL;
+}
+
+static const char *
+set_hostname(const struct option_row *o, const char *value)
+{
+	(void)o;
+	if (!smtp_is_domain(smtp_slice(value)))
+		return "not a domain name";
+	conf.hostname = value;
+	return NULL;
+}
+
+static const char *
+set_bare_newline(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.normalize = strcmp(value, "normalize") == 0;
+	return conf.normalize || strcmp(value, "reject") == 0 ? NULL :
+	    "neither reject nor normalize";
+}
+
+/* charset = RFC 2978's mime-charset: an atom without much in it */
+static const char *
+set_label(const struct option_row *o, const char *value)
+{
+	static const char more[] = "!#$%&'+-^_`{}~";
+
+	(void)o;
+	conf.label = strcmp(value, "off") == 0 ? NULL : value;
+	for (const char *p = value; *p != '\0'; p++)
+		if (strchr(more, *p) == NULL &&
+		    (*p == '.' || !smtp_is_domain((struct slice){ p, 1 }) ||
+		    *p < 0))
+			return "not a charset";
+	return value[0] != '\0' && strlen(value) <= 40 ? NULL :
+	    "not a charset";
+}
+
+static const char *
+set_delimiter(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.delimiter = value[0];
+	if (value[0] == '\0')
+		return NULL;
+	if (value[1] != '\0' || value[0] <= ' ' || value[0] > '~' ||
+	    strchr("@\"\\/", value[0]) != NULL)
+		return "not one character of a local part";
+	return NULL;
+}
+
+static const char *
+set_log(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.log = strcmp(value, "stderr") == 0 ? TO_STDERR :
+	    strcmp(value, "syslog") == 0 ? TO_SYSLOG :
+	    strcmp(value, "off") == 0 ? TO_NOWHERE : TO_FIND_OUT;
+	return conf.log != TO_FIND_OUT ? NULL :
+	    "neither stderr, syslog nor off";
+}
+
+static const char *
+set_bs(const struct option_row *o, const char *value)
+{
+	(void)o;
+	return strcmp(value, "s") == 0 ? NULL : "only -bs is known";
+}
+
+/* Rows without a setter are for the command line alone: see conf_read(). */
+static const struct option_row options[] = {
+	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
+	    "accept mail for NAME, .NAME (subdomains), * (any), @FILE" },
+	{ 'm', "maildir", "PATH", set_text, &conf.maildir, 0, 0,
+	    "deliver there; may hold {user} {domain} {extension}" },
+	{ 'u', "users", "FILE", set_text, &conf.users, 0, 0,
+	    "the recipients that exist, one a line" },
+	{ 'n', "hostname", "NAME", set_hostname, NULL, 0, 0,
+	    "our name in the greeting and in Received" },
+	{ 's', "size", "BYTES", set_size, &conf.size, 0, INT64_MAX,
+	    "largest message; K and M; 0 for no limit (50M)" },
+	{ 'r', "recipients", "N", set_number, &conf.recipients, 1,
+	    RECIPIENTS_MAX, "most recipients of a message (1000)" },
+	{ 't', "timeout", "SECONDS", set_number, &conf.timeout, 1, 86400,
+	    "longest wait for the client (300)" },
+	{ 'e', "errors", "N", set_number, &conf.errors, 1, 1000000,
+	    "errors before the client is sent away (20)" },
+	{ 0, "relay", NULL, set_flag, &conf.relay, 0, 0,
+	    "accept recipients in any domain" },
+	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
+	    "reject or normalize a message with a bare LF (reject)" },
+	{ 0, "label", "CHARSET", set_label, NULL, 0, 0,
+	    "for unlabelled 8-bit text, or off (unknown-8bit)" },
+	{ 0, "delimiter", "C", set_delimiter, NULL, 0, 0,
+	    "between user and extension; empty for none (+)" },
+	{ 0, "log", "WHERE", set_log, NULL, 0, 0,
+	    "stderr, syslog or off" },
+	{ 'f', "config", "FILE", NULL, NULL, 0, 0,
+	    "read options from FILE, \"name value\" a line" },
+	{ 'v', "verbose", NULL, set_flag, &conf.verbose, 0, 0,
+	    "log the dialogue, too" },
+	{ 'T', "test", NULL, set_flag, &conf.test, 0, 0,
+	    "check the configuration, print what holds, exit" },
+	{ 'b', "", "s", set_bs, NULL, 0, 0,
+	    "(-bs) ignored, as sendmail's" },
+	{ 'V', "version", NULL, NULL, NULL, 0, 0, "print the version" },
+	{ 'h', "help", NULL, NULL, NULL, 0, 0, "print this" }
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+static _Noreturn void
+conf_help(void)
+{
+	const struct option_row *o;
+	char left[64];
+
+	printf("usage: smtpd [option ...]\n"
+	    "Receive mail by SMTP on standard input and output.\n\n");
+	for (o = options; o < options + OPTIONS; o++) {
+		(void)snprintf(left, sizeof(left), "%s%s%s%s",
+		    o->name[0] != '\0' ? "--" : "", o->name,
+		    o->arg != NULL && o->name[0] != '\0' ? " " : "",
+		    o->arg != NULL ? o->arg : "");
+		printf("  %c%c%s%-20s %s\n", o->letter != 0 ? '-' : ' ',
+		    o->letter != 0 ? o->letter : ' ',
+		    o->name[0] == '\0' ? "" : o->letter != 0 ? ", " : "  ",
+		    left, o->help);
+	}
+	printf("\nsmtpd(8) tells the rest.\n");
+	exit(fflush(stdout) == 0 ? EXIT_LEFT : EXIT_DEFERRED);
+}
+
+/* One "name value" line of a file; line ends in NUL. */
+static void
+conf_line(const char *path, unsigned number, char *line)
+{
+	struct slice entry = smtp_trim(smtp_slice(line)), name, value;
+	const struct option_row *o = options;
+	const char *wrong;
+
+	if (entry.n == 0 || entry.p[0] == '#')
+		return;
+	if (smtp_parse_command(entry, &name, &value) != SMTP_OK)
+		die(EXIT_CONFIG, "%s:%u: a control character", path, number);
+	while (o < options + OPTIONS &&
+	    (o->name[0] == '\0' || !smtp_is(name, o->name)))
+		o++;
+	if (o == options + OPTIONS)
+		die(EXIT_CONFIG, "%s:%u: %.*s: no such option", path, number,
+		    (int)name.n, name.p);
+	line[value.p - line + (ptrdiff_t)value.n] = '\0';
+	if (o->set == NULL)
+		wrong = "not in a file";
+	else if (o->arg == NULL && value.n > 0)
+		wrong = "takes no value";
+	else
+		wrong = o->set(o, value.p);
+	if (wrong != NULL)
+		die(EXIT_CONFIG, "%s:%u: %s: %s", path, number, o->name,
+		    wrong);
+}
+
+static void
+conf_file(const char *path)
+{
+	static char buf[64 * 1024];
+	unsigned number = 1;
+	size_t have = 0;
+	char *line, *lf;
+	ssize_t n;
+	int fd;
+
+	if (have < sizeof(buf) && buf[0] != '\0')
+		die(EXIT_OPTION, "--config: only one");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	do {
+		n = fd == -1 ? -1 : read(fd, buf + have,
+		    sizeof(buf) - 1 - have);
+		have += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	if (n == -1)
+		die(EXIT_CONFIG, "%s: %s", path, strerror(errno));
+	if (have == sizeof(buf) - 1)
+		die(EXIT_CONFIG, "%s: too long", path);
+	close(fd);
+	for (line = buf; line < buf + have; line = lf + 1, number++) {
+		lf = memchr(line, '\n', (size_t)(buf + have - line));
+		if (lf == NULL)
+			lf = buf + have;
+		*lf = '\0';
+		if (memchr(line, '\r', (size_t)(lf - line)) == lf - 1)
+			lf[-1] = '\0';
+		conf_line(path, number, line);
+	}
+}
+
+/* Make getopt_long's tables of ours.  Values start at 256, so that none is
+ * taken for one of getopt's own signs. */
+static void
+conf_tables(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 3])
+{
+	size_t n = 0;
+
+	*shorts++ = '+';
+	*shorts++ = ':';
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if (options[i].name[0] != '\0')
+			longs[n++] = (struct option){ options[i].name,
+			    options[i].arg != NULL, NULL, 256 + (int)i };
+		if (options[i].letter == 0)
+			continue;
+		*shorts++ = options[i].letter;
+		if (options[i].arg != NULL)
+			*shorts++ = ':';
+	}
+	longs[n] = (struct option){ 0 };
+	*shorts = '\0';
+}
+
+static void
+conf_option(const struct option_row *o, const char *given, const char *value)
+{
+	const char *wrong;
+
+	switch (o->set != NULL ? 0 : o->letter) {
+	case 'f':
+		conf_file(value);
+		return;
+	case 'h':
+		conf_help();
+	case 'V':
+		printf("smtpd %s\n", VERSION);
+		exit(fflush(stdout) == 0 ? EXIT_LEFT : EXIT_DEFERRED);
+	default:
+		wrong = o->set(o, value);
+		if (wrong != NULL)
+			die(EXIT_OPTION, "%s: '%s': %s", given,
+			    value != NULL ? value : "", wrong);
+	}
+}
+
+static void
+conf_read(int argc, char *argv[])
+{
+	struct option longs[OPTIONS + 1];
+	char shorts[2 * OPTIONS + 3];
+	const struct option_row *o;
+	const char *given;
+	int c;
+
+	conf_tables(longs, shorts);
+	opterr = 0;
+	for (;;) {
+		given = optind < argc ? argv[optind] : "";
+		c = getopt_long(argc, argv, shorts, longs, NULL);
+		if (c == -1)
+			break;
+		if (c == ':')
+			die(EXIT_OPTION, "%s: needs a value", given);
+		if (c == '?')
+			die(EXIT_OPTION, "%s: no such option, or not so; "
+			    "see --help", given);
+		for (o = options; c < 256 && o->letter != c; o++)
+			continue;
+		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
+	}
+	if (optind < argc)
+		die(EXIT_OPTION, "%s: unexpected argument; see --help",
+		    argv[optind]);
+}
+
+/* DATABYTES, of tcprules(1), goes before --size. */
+static void
+conf_databytes(void)
+{
+	const char *v = peer_env("DATABYTES");
+	uint64_t size;
+
+	if (v == NULL)
+		return;
+	if (smtp_parse_number(smtp_slice(v), INT64_MAX, &size) == SMTP_OK)
+		conf.size = size;
+	else
+		peer_skip("DATABYTES");
+}
+
+/* What was not said. */
+static void
+conf_finish(void)
+{
+	static char host[SMTP_DOMAIN_MAX + 1];
+
+	conf_databytes();
+	if (conf.hostname == NULL) {
+		conf.hostname = "localhost";
+		if (gethostname(host, sizeof(host) - 1) == 0 &&
+		    smtp_is_domain(smtp_slice(host)))
+			conf.hostname = host;
+	}
+	if (conf.domains == 0 && !peer.by_hand)
+		conf.domain[conf.domains++] = smtp_slice(conf.hostname);
+	if (conf.maildir == NULL && !peer.by_hand && !conf.test)
+		die(EXIT_CONFIG, "no --maildir given");
+	maildir.template = conf.maildir != NULL &&
+	    (strstr(conf.maildir, "{user}") != NULL ||
+	    strstr(conf.maildir, "{domain}") != NULL ||
+	    strstr(conf.maildir, "{extension}") != NULL);
+}
+
+/* --test: is what a path names there?  Says so if not. */
+static bool
+test_path(const char *what, const char *path, int mode)
+{
+	if (access(path, mode) == 0)
+		return true;
+	printf("warning: %s %s: %s\n", what, path, strerror(errno));
+	return false;
+}
+
+static bool
+test_maildir(struct slice domain)
+{
+	struct values v = { .user = smtp_slice("postmaster"),
+	    .domain = domain };
+	static const char *const sub[] = { "tmp/", "new/" };
+	const char *path = conf.maildir;
+	char buf[PATH_MAX], part[PATH_MAX + 8];
+	struct text t = TEXT(buf), p;
+	bool ok = true;
+
+	if (maildir.template && expand(&v, false, &t) != DONE)
+		return false;
+	if (maildir.template)
+		path = t.p;
+	for (size_t i = 0; i < 2; i++) {
+		p = TEXT(part);
+		text_str(&p, path);
+		text_str(&p, "/");
+		text_str(&p, sub[i]);
+		ok = test_path(maildir.template ? "postmaster's Maildir, "
+		    "without which no one's absence is believed," : "maildir",
+		    text_path(&p), W_OK | X_OK) && ok;
+	}
+	return ok;
+}
+
+/* --test: print what holds, warn of what will not work. */
+static _Noreturn void
+conf_test(void)
+{
+	bool ok = true, tested = false;
+
+	printf("hostname %s\n", conf.hostname);
+	for (size_t i = 0; i < conf.domains; i++) {
+		printf("domain %s\n", conf.domain[i].p);
+		if (conf.domain[i].p[0] == '@')
+			ok = test_path("domain list", conf.domain[i].p + 1,
+			    R_OK) && ok;
+		else if (conf.maildir != NULL &&
+		    (smtp_is_domain(conf.domain[i]) || !tested) &&
+		    conf.domain[i].p[0] != '.' && conf.domain[i].p[0] != '*') {
+			ok = test_maildir(conf.domain[i]) && ok;
+			tested = true;
+		}
+	}
+	if (conf.domains == 0)
+		printf("domain * (by hand)\n");
+	printf("maildir %s\n", conf.maildir != NULL ? conf.maildir :
+	    "(none: a dry run by hand, an error under a launcher)");
+	if (conf.maildir != NULL && !tested)
+		ok = test_maildir(domain_default()) && ok;
+	if (conf.users != NULL) {
+		printf("users %s\n", conf.users);
+		ok = test_path("users", conf.users, R_OK) && ok;
+	}
+	printf("size %llu\nrecipients %llu\ntimeout %llu\nerrors %llu\n",
+	    (unsigned long long)conf.size,
+	    (unsigned long long)conf.recipients,
+	    (unsigned long long)conf.timeout,
+	    (unsigned long long)conf.errors);
+	printf("bare-newline %s\nlabel %s\ndelimiter %.1s\nrelay %s\n",
+	    conf.normalize ? "normalize" : "reject",
+	    conf.label != NULL ? conf.label : "off",
+	    conf.delimiter != '\0' ? &conf.delimiter : "",
+	    conf.relay ? "yes" : "no");
+	if (conf.recipients < 100)
+		printf("warning: RFC 5321, 4.5.3.1.8 wants 100 recipients "
+		    "at least\n");
+	if (geteuid() == 0)
+		printf("warning: running as root\n");
+	exit(fflush(stdout) != 0 ? EXIT_DEFERRED : ok ? EXIT_LEFT :
+	    EXIT_CONFIG);
+}
+
+/* ---- 13. main --------------------------------------------------------- */
+
+static void
+signals_set(void)
+{
+	struct sigaction sa = { .sa_handler = net_terminate };
+	sigset_t block;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGHUP);
+	sigprocmask(SIG_BLOCK, &block, &net.waiting);
+	sigdelset(&net.waiting, SIGTERM);
+	sigdelset(&net.waiting, SIGINT);
+	sigdelset(&net.waiting, SIGHUP);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+	sigaction(SIGXFSZ, &sa, NULL);	/* a limit is EFBIG, not death */
+	logged.began = time(NULL);
+	net.newline = peer.by_hand ? NL_UNKNOWN : NL_CRLF;
+	net.until = peer.by_hand ? INT64_MAX :
+	    net_now() + (int64_t)SESSION_SECONDS * 1000;
+}
+
+#ifdef __linux__
+/*
+ * Landlock: from here on nothing may be written but below the Maildirs' root,
+ * and nothing executed.  ABI 1 could not link from tmp/ to new/.  The numbers
+ * are the kernel's (linux/landlock.h), which not every libc's headers have.
+ */
+static void
+harden_landlock(const char *root)
+{
+	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
+	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
+	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13,
+	    REMOVE_DIR = 1 << 4, MAKE_OTHERS = 0x1e40 + (1 << 7) };
+	const uint64_t may = WRITE_FILE | REMOVE_FILE | MAKE_REG | REFER;
+	const uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;
+	struct {
+		uint64_t	allowed;
+		int32_t		parent;
+	} __attribute__((packed)) beneath = { may, -1 };
+	long rules;
+
+	if (syscall(CREATE, NULL, 0, VERSION_FLAG) < 2)
+		return;
+	beneath.parent = open(root, O_PATH | O_DIRECTORY);
+	if (beneath.parent == -1)
+		return;		/* DATA will say what is wrong */
+	rules = syscall(CREATE, &handled, sizeof(handled), 0);
+	if (rules == -1 || syscall(ADD, rules, BENEATH, &beneath, 0) == -1 ||
+	    syscall(RESTRICT, rules, 0) == -1)
+		die(EXIT_DEFERRED, "landlock: %s", strerror(errno));
+	/* close_inherited() closes both */
+}
+#endif
+
+/* Descriptors that a launcher left open are none of ours. */
+static void
+close_inherited(void)
+{
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0)
+		return;
+#endif
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+}
+
+/* Give up what we do not need.  Which Maildirs there are decides what. */
+static void
+harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+	const char *root = conf.maildir;
+
+	umask(077);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	if (maildir.template)
+		root = maildir_root() == DONE ? maildir.root : NULL;
+#ifdef __linux__
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (root != NULL)
+		harden_landlock(root);
+#endif
+#ifdef __OpenBSD__
+	if (unveil("/", "r") == -1 ||
+	    (root != NULL && unveil(root, "rwc") == -1) ||
+	    unveil(NULL, NULL) == -1 ||
+	    pledge("stdio rpath wpath cpath inet", NULL) == -1)
+		die(EXIT_DEFERRED, "pledge: %s", strerror(errno));
+#endif
+	close_inherited();
+}
+
+static void
+log_skipped(void)
+{
+	for (size_t i = 0; i < peer.nskipped; i++) {
+		log_begin(LOG_WARNING, "skipped");
+		log_plain("variable", peer.skipped[i]);
+		log_quoted("value", smtp_slice(getenv(peer.skipped[i])));
+		log_end();
+	}
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct session session = { .state = S_HELO };
+
+	peer_descriptors();
+	signals_set();
+	conf_read(argc, argv);
+	conf_finish();
+	if (conf.test)
+		conf_test();
+	peer_find();
+	harden();
+	log_skipped();
+	if (atexit(maildir_abort) != 0)
+		die(EXIT_DEFERRED, "atexit failed");
+	session_run(&session);
+}

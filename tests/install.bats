@@ -1,0 +1,206 @@
+#!/usr/bin/env bats
+# The Makefile: install, uninstall, dist, the user's flags (README.md, Install)
+
+load helper
+
+# a copy of the tree, with its times, so that nothing is built that was
+tree() {
+	need make
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES DESTDIR PREFIX \
+	    SBINDIR MANDIR PROGNAME CC CFLAGS CPPFLAGS LDFLAGS LDLIBS
+	mkdir src
+	(cd "$ROOT" && tar cf - --exclude=./.git --exclude=./run .) |
+	    (cd src && tar xf -)
+}
+
+# mk ARG...: make in the copy
+mk() {
+	make -s -C src "$@" >make.out 2>&1 || { cat make.out; return 1; }
+}
+
+# files DIR: all that is no directory, with its mode
+files() {
+	(cd "$1" && find . -not -type d -printf '%P %m\n' | sort)
+}
+
+@test "install: program and page go below DESTDIR, and nothing else does" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	files dest >got
+	printf '%s\n' 'usr/local/sbin/smtpd 755' \
+	    'usr/local/share/man/man8/smtpd.8 644' >want
+	diff want got
+	cmp dest/usr/local/share/man/man8/smtpd.8 "$ROOT/smtpd.8"
+	dest/usr/local/sbin/smtpd --version
+}
+
+@test "install: the modes do not come from the umask" {
+	tree
+	(umask 077; mk install DESTDIR="$PWD/dest")
+	run grep -vE ' (755|644)$' <(files dest)
+	[ "$status" = 1 ]
+}
+
+@test "install: uninstall leaves no file" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	[ "$(files dest | wc -l)" = 2 ]
+	mk uninstall DESTDIR="$PWD/dest"
+	[ "$(files dest | wc -l)" = 0 ]
+}
+
+@test "install: uninstall removes what install put, and nothing of others" {
+	tree
+	mkdir -p dest/usr/local/sbin dest/usr/local/share/man/man8
+	echo other >dest/usr/local/sbin/smtpd.old
+	echo other >dest/usr/local/share/man/man8/other.8
+	mkdir dest/usr/local/empty
+	find dest | sort >before
+	mk install DESTDIR="$PWD/dest"
+	mk uninstall DESTDIR="$PWD/dest"
+	find dest | sort | diff before -
+}
+
+@test "install: uninstall where nothing is installed is no error" {
+	tree
+	mk uninstall DESTDIR="$PWD/dest"
+}
+
+@test "install: installing twice is installing once" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	files dest >once
+	mk install DESTDIR="$PWD/dest"
+	files dest | cmp once -
+}
+
+@test "install: a running program is replaced, and not written into" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	mkfifo hold
+	dest/usr/local/sbin/smtpd "${OPTS[@]}" <hold >out 2>log 3>&- &
+	exec 9>hold
+	eventually grep -q '^220' out
+	mk install DESTDIR="$PWD/dest"
+	printf 'QUIT\r\n' >&9
+	exec 9>&-
+	wait $!
+	[ "$(codes)" = '220 221' ]
+}
+
+@test "install: PREFIX, SBINDIR and MANDIR are honoured, by uninstall too" {
+	tree
+	mk install DESTDIR="$PWD/dest" PREFIX=/opt/mail
+	files dest >got
+	printf '%s\n' 'opt/mail/sbin/smtpd 755' \
+	    'opt/mail/share/man/man8/smtpd.8 644' | diff - got
+	mk uninstall DESTDIR="$PWD/dest" PREFIX=/opt/mail
+	[ "$(files dest | wc -l)" = 0 ]
+	mk install DESTDIR="$PWD/dest" SBINDIR=/libexec MANDIR=/man
+	files dest | sed 's/ .*//' >got
+	printf '%s\n' libexec/smtpd man/man8/smtpd.8 | diff - got
+	mk uninstall DESTDIR="$PWD/dest" SBINDIR=/libexec MANDIR=/man
+	[ "$(files dest | wc -l)" = 0 ]
+}
+
+@test "install: PROGNAME is the name of both files, where smtpd is another's" {
+	tree
+	mk install DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
+	files dest | sed 's/ .*//' >got
+	printf '%s\n' usr/sbin/in.smtpd usr/share/man/man8/in.smtpd.8 | diff - got
+	mk uninstall DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
+	[ "$(files dest | wc -l)" = 0 ]
+}
+
+@test "install: an empty DESTDIR means PREFIX itself" {
+	tree
+	mk install PREFIX="$PWD/here"
+	[ -x here/sbin/smtpd ]
+	mk uninstall PREFIX="$PWD/here"
+	[ "$(files here | wc -l)" = 0 ]
+}
+
+# recording: a compiler that writes down its arguments and makes its output
+recording() {
+	cat >cc <<-'S'
+		#!/bin/sh
+		# the arguments, one line a call
+		printf '%s\n' "$*" >>"${0%/*}/cc.log"
+		while [ $# -gt 0 ]; do
+			[ "$1" != -o ] || : >"$2"
+			shift
+		done
+	S
+	chmod +x cc
+}
+
+@test "install: the user's CFLAGS come after every flag of ours" {
+	tree
+	recording
+	mk clean
+	mk CC="$PWD/cc" CFLAGS='-O0 -DLAST_OF_ALL'
+	grep -e ' -c ' cc.log | grep -F smtp >calls
+	[ "$(wc -l <calls)" -ge 2 ]
+	run grep -v -e '-O0 -DLAST_OF_ALL' calls
+	[ "$status" = 1 ]
+	# behind them stand only the files
+	run grep -E -e '-DLAST_OF_ALL.* -(O|W|f|std|D|U|g|m)' calls
+	[ "$status" = 1 ]
+	run grep -E -e '-O2' calls
+	[ "$status" = 1 ]
+}
+
+@test "install: the user's CPPFLAGS and LDFLAGS are used, and HARDEN may be empty" {
+	tree
+	recording
+	mk clean
+	mk CC="$PWD/cc" CPPFLAGS=-DUSERS_CPP LDFLAGS=-Wl,-users-ld
+	grep -e ' -c ' cc.log | grep -F smtpd.c | grep -F -e -DUSERS_CPP
+	grep -v -e ' -c ' cc.log | grep -F -e '-o smtpd' >linked
+	grep -F -e -Wl,-users-ld linked
+	grep -e -DUSERS_CPP cc.log | grep -e -fstack-protector-strong
+	run grep -E -e '-Wl,-users-ld.* -Wl,-z' linked
+	[ "$status" = 1 ]
+	mk clean
+	rm cc.log
+	mk CC="$PWD/cc" HARDEN= HARDENLD=
+	run grep -e -fstack-protector -e -Wl,-z cc.log
+	[ "$status" = 1 ]
+}
+
+@test "install: the Makefile holds to POSIX: no conditionals, no :=, no shell function" {
+	run grep -nE '^(ifeq|ifdef|ifneq|else|endif|include)|[^:]:=|\?=|\+=|\$\((shell|wildcard|patsubst|foreach)|^[^	]*%.*:' "$ROOT/Makefile"
+	[ "$status" = 1 ]
+	grep -x '\.POSIX:' "$ROOT/Makefile"
+}
+
+@test "install: dist makes an archive of what is committed, which builds" {
+	need git cc
+	tree
+	mk clean
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+	    GIT_CEILING_DIRECTORIES=$PWD
+	git -C src init -q
+	git -C src add -A
+	git -C src -c user.name=n -c user.email=e@e.example commit -qm all
+	echo stray >src/stray
+	local version archive
+	version=$(sed -n 's/^VERSION *= *//p' src/Makefile)
+	mk dist
+	archive=$(find src -maxdepth 1 -name "smtpd-$version.tar*")
+	[ -f "$archive" ]
+	mkdir un
+	tar xf "$archive" -C un
+	[ "$(ls un)" = "smtpd-$version" ]
+	for f in smtpd.c smtp_parse.c smtp_parse.h Makefile smtpd.8 README.md \
+	    CHANGES LICENSE contrib tests; do
+		[ -e "un/smtpd-$version/$f" ]
+	done
+	[ ! -e "un/smtpd-$version/stray" ]
+	rm src/stray
+	make -s -C "un/smtpd-$version" CFLAGS=-O0 smtpd
+	"un/smtpd-$version/smtpd" --version
+	# and clean takes away all that was made
+	mk clean
+	[ "$(git -C src status --porcelain --ignored)" = '' ]
+}

@@ -1,0 +1,339 @@
+# limits.bats - too many errors, too many recipients, and who is no SMTP client
+# RFC 5321 sections 3.8, 4.2.4, 4.3.2, 4.5.3.1.8 and 7.8
+
+# shellcheck disable=SC2030,SC2031 # OPTS is each test's own
+load helper
+
+# times N LINE: the line, N times, CRLF ended
+times() {
+	yes "$2"$'\r' | head -n "$1"
+}
+
+# tally: how many replies of each code there are after the greeting
+tally() {
+	full_codes | tr ' ' '\n' | sed 1d | sort | uniq -c |
+	    awk '{ printf "%s%s*%s", sep, $2, $1; sep = " " }'
+}
+
+@test "errors: -e N are answered, the next gets 421 4.7.0 instead" {
+	local n
+	launched
+	for n in 1 2 3 20; do
+		OPTS=(-n mx.example -d example.org -m box -e "$n")
+		{ times $((n + 5)) FOO; times 1 QUIT; } >in
+		send <in
+		[ "$(tally)" = "421/4.7.0*1 500/5.5.1*$n" ] || {
+			echo "-e $n: $(tally)"
+			false
+		}
+		[[ $(full_codes) = *' 421/4.7.0' ]]
+		[ "$status" = 1 ]
+	done
+}
+
+@test "errors: the limit is 20 where none is given" {
+	launched
+	{ times 20 FOO; times 1 QUIT; } >in
+	send <in
+	[ "$(tally)" = '221/2.0.0*1 500/5.5.1*20' ]
+	{ times 21 FOO; times 1 QUIT; } >in
+	send <in
+	[ "$(tally)" = '421/4.7.0*1 500/5.5.1*20' ]
+}
+
+@test "errors: each 5xx counts, of whatever kind" {
+	local line
+	launched
+	OPTS+=(-e 3)
+	for line in FOO '' EXPN MAIL HELO 'MAIL FROM:<@>' 'RCPT TO:<u@example.org>' \
+	    DATA 'QUIT x' 'MAIL FROM:<a@c.example> FOO' VRFY $'NOOP\001'; do
+		{ times 4 "$line"; times 1 QUIT; } >in
+		send <in
+		[[ $(codes) = '220 5'??' 5'??' 5'??' 421' ]] || {
+			echo "$line: $(codes)"
+			false
+		}
+	done
+	printf -v line '%03000d' 0
+	{ times 4 "$line"; times 1 QUIT; } >in
+	send <in
+	[ "$(codes)" = '220 500 500 500 421' ]
+}
+
+@test "errors: refused recipients count, and nothing is delivered after 421" {
+	launched
+	OPTS+=(-e 2)
+	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' \
+	    'RCPT TO:<u@a.example>' 'RCPT TO:<u@b.example>' \
+	    'RCPT TO:<u@c.example>' DATA x . QUIT
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 550/5.7.1 550/5.7.1 421/4.7.0' ]
+	[ "$status" = 1 ]
+	nothing_kept
+}
+
+@test "errors: what is refused for our trouble does not count" {
+	launched
+	OPTS=(-n mx.example -d @missing -m box -e 2)
+	{
+		times 1 'EHLO c.example'
+		times 1 'MAIL FROM:<a@c.example>'
+		times 10 'RCPT TO:<u@example.org>'
+		times 1 QUIT
+	} >in
+	send <in
+	[ "$(tally)" = '221/2.0.0*1 250*1 250/2.1.0*1 451/4.3.0*10' ]
+}
+
+@test "errors: the dot's own 5xx does not count" {
+	launched
+	OPTS+=(-e 2 -s 100)
+	{
+		times 1 'EHLO c.example'
+		for _ in 1 2 3 4 5; do
+			times 1 'MAIL FROM:<a@c.example>'
+			times 1 'RCPT TO:<u@example.org>'
+			times 1 DATA
+			times 10 'ten octets and more'
+			times 1 .
+		done
+		times 2 FOO
+		times 1 NOOP
+		times 1 QUIT
+	} >in
+	send <in
+	[ "$(grep -c '^552 5\.3\.4' out)" = 5 ]
+	[[ $(codes) = *' 552 500 500 250 221' ]]
+}
+
+@test "errors: a delivered message sets the count to nothing" {
+	launched
+	OPTS+=(-e 3)
+	say 'EHLO c.example' FOO FOO FOO 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<u@example.org>' DATA x . FOO FOO FOO NOOP FOO QUIT
+	[ "$(full_codes)" = '220 250 500/5.5.1 500/5.5.1 500/5.5.1 250/2.1.0 250/2.1.5 354 250/2.0.0 500/5.5.1 500/5.5.1 500/5.5.1 250/2.0.0 421/4.7.0' ]
+	[ "$(count box/new)" = 1 ]
+}
+
+@test "errors: a refused message does not, nor does RSET or EHLO" {
+	launched
+	OPTS+=(-e 3 -s 1)
+	say 'EHLO c.example' FOO FOO 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<u@example.org>' DATA 'too big' . RSET 'EHLO c.example' \
+	    FOO FOO QUIT
+	[ "$(codes)" = '220 250 500 500 250 250 354 552 250 250 500 421' ]
+}
+
+@test "errors: every hundredth NOOP, RSET, VRFY or HELP is one" {
+	local line want
+	launched
+	OPTS+=(-e 2)
+	while read -r want line; do
+		{ times 299 "$line"; times 1 QUIT; } >in
+		send <in
+		[ "$(tally)" = "221/2.0.0*1 $want*299" ] || {
+			echo "299 times $line: $(tally)"
+			false
+		}
+		{ times 310 "$line"; times 1 QUIT; } >in
+		send <in
+		[ "$(tally)" = "$want*299 421/4.7.0*1" ] ||
+		    [ "$(tally)" = "421/4.7.0*1 $want*299" ] || {
+			echo "310 times $line: $(tally)"
+			false
+		}
+	done <<-'S'
+		250/2.0.0 NOOP
+		250/2.0.0 RSET
+		252/2.0.0 VRFY u@example.org
+		214/2.0.0 HELP
+	S
+}
+
+@test "recipients: one over -r gets 452 4.5.3, and those before it stay" {
+	launched
+	OPTS+=(-r 3)
+	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u1@example.org>' \
+	    'RCPT TO:<u2@example.org>' 'RCPT TO:<u3@example.org>' \
+	    'RCPT TO:<u4@example.org>' 'RCPT TO:<u5@example.org>' DATA x . QUIT
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 250/2.1.5 250/2.1.5 452/4.5.3 452/4.5.3 354 250/2.0.0 221/2.0.0' ]
+	header Delivered-To | sort >got
+	printf '%s\n' u1@example.org u2@example.org u3@example.org >want
+	cmp got want
+}
+
+@test "recipients: doubles count" {
+	launched
+	OPTS+=(-r 3)
+	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' \
+	    'RCPT TO:<u@example.org>' 'RCPT TO:<u@example.org>' \
+	    'RCPT TO:<u@example.org>' QUIT
+	[ "$(codes)" = '220 250 250 250 250 250 452 221' ]
+}
+
+@test "recipients: the count begins anew with each message" {
+	launched
+	OPTS+=(-r 1)
+	{
+		times 1 'EHLO c.example'
+		for _ in 1 2 3; do
+			times 1 'MAIL FROM:<a@c.example>'
+			times 2 'RCPT TO:<u@example.org>'
+			times 1 DATA
+			times 1 .
+		done
+		times 1 'MAIL FROM:<a@c.example>'
+		times 1 'RCPT TO:<u@example.org>'
+		times 1 RSET
+		times 1 'MAIL FROM:<a@c.example>'
+		times 1 'RCPT TO:<u@example.org>'
+		times 1 QUIT
+	} >in
+	send <in
+	[ "$(codes)" = '220 250 250 250 452 354 250 250 250 452 354 250 250 250 452 354 250 250 250 250 250 250 221' ]
+	[ "$(count box/new)" = 3 ]
+}
+
+@test "recipients: the limit is 1000 where none is given" {
+	launched
+	{
+		times 1 'EHLO c.example'
+		times 1 'MAIL FROM:<a@c.example>'
+		times 1001 'RCPT TO:<u@example.org>'
+		times 1 QUIT
+	} >in
+	send <in
+	[ "$(tally)" = '221/2.0.0*1 250*1 250/2.1.0*1 250/2.1.5*1000 452/4.5.3*1' ]
+}
+
+@test "recipients: too many are no error of the client" {
+	launched
+	OPTS+=(-r 1 -e 2)
+	{
+		times 1 'EHLO c.example'
+		times 1 'MAIL FROM:<a@c.example>'
+		times 20 'RCPT TO:<u@example.org>'
+		times 1 QUIT
+	} >in
+	send <in
+	[ "$(tally)" = '221/2.0.0*1 250*1 250/2.1.0*1 250/2.1.5*1 452/4.5.3*19' ]
+}
+
+# opening PIECE: the session in the file `in` by a client that stays on the
+# line, PIECE bytes at a time or, for 0, at once; it must be sent away
+opening() {
+	status=0
+	py "$1" "$SMTPD" "${OPTS[@]}" <<-'P' || status=$?
+		import os
+		import subprocess
+		import sys
+		import talk
+
+		data = open('in', 'rb').read()
+		r, w = os.pipe()
+		with open('out', 'wb') as out, open('log', 'wb') as log:
+		    child = subprocess.Popen(sys.argv[2:], stdin=r, stdout=out,
+		        stderr=log)
+		os.close(r)
+		talk.feed(w, data, int(sys.argv[1]) or 65536, child)
+		# w is open: what ends it is its own doing
+		sys.exit(talk.ended(child))
+	P
+}
+
+# sent_away: the file `in` as an opening, at once and byte by byte
+sent_away() {
+	local piece
+	for piece in 0 1; do
+		opening $piece
+		[ "$(full_codes)" = '220 421/4.7.0' ] || {
+			echo "$1, pieces of $piece: $(full_codes)"
+			return 1
+		}
+		[ "$status" = 1 ] || { echo "$1: status $status"; return 1; }
+		nothing_kept || return 1
+	done
+}
+
+# what an attacker would have a browser send along
+SMUGGLED='MAIL FROM:<a@c.example>\r\nRCPT TO:<u@example.org>\r\nDATA\r\nx\r\n.\r\n'
+
+@test "opening: an HTTP request gets 421 4.7.0 and is closed" {
+	local first
+	launched
+	for first in 'GET / HTTP/1.1' 'POST /x?y=z HTTP/1.1' 'HEAD / HTTP/1.0' \
+	    'PUT /a HTTP/1.1' 'OPTIONS * HTTP/1.1' 'DELETE /a HTTP/1.1' \
+	    'CONNECT mx.example:25 HTTP/1.1' 'PATCH /a HTTP/1.1' \
+	    'TRACE / HTTP/1.1' 'PRI * HTTP/2.0'; do
+		printf '%b' "$first" '\r\nHost: mx.example\r\n\r\n' "$SMUGGLED" >in
+		sent_away "$first"
+	done
+}
+
+@test "opening: a TLS hello gets 421 4.7.0 and is closed, with no line end" {
+	local version
+	launched
+	for version in 00 01 02 03; do
+		printf '%b' "\x16\x03\x$version\x02\x00\x01\x00\x01\xfc\x03\x03" >in
+		head -c 503 /dev/zero >>in
+		sent_away "version $version"
+	done
+	# and one that happens to have line ends in it
+	printf '%b' '\x16\x03\x01\x02\x00\x01\r\n\r\n' "$SMUGGLED" >in
+	sent_away 'with line ends'
+}
+
+@test "opening: a PROXY header without --proxy gets 421 4.7.0 and is closed" {
+	local first
+	launched
+	for first in 'PROXY TCP4 192.0.2.1 192.0.2.2 1234 25' \
+	    'PROXY TCP6 2001:db8::1 2001:db8::2 1234 25' 'PROXY UNKNOWN' \
+	    'PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535'; do
+		printf '%b' "$first" '\r\nEHLO c.example\r\n' "$SMUGGLED" >in
+		sent_away "$first"
+	done
+}
+
+@test "opening: a PROXY header of version 2 likewise" {
+	launched
+	printf '%b' '\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c' \
+	    '\xc0\x00\x02\x01\xc0\x00\x02\x02\x04\xd2\x00\x19' \
+	    'EHLO c.example\r\n' "$SMUGGLED" >in
+	sent_away 'TCP4'
+	# a local one, as from a health check
+	printf '%b' '\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00' >in
+	sent_away 'LOCAL'
+}
+
+@test "opening: none of these is anything special once a command was there" {
+	launched
+	table 'EHLO c.example' <<-'S'
+		500/5.5.1 GET / HTTP/1.1
+		500/5.5.1 Host: mx.example
+		500/5.5.1 PROXY TCP4 192.0.2.1 192.0.2.2 1234 25
+		500/5.5.2 \x16\x03\x01\x02\x00
+		250/2.0.0 NOOP
+	S
+}
+
+@test "opening: an SMTP client that looks a little like one is none" {
+	local first want how bad=0
+	launched
+	while read -r want first; do
+		printf '%b' "$first" '\r\nNOOP\r\nQUIT\r\n' >in
+		for how in send drip; do
+			$how <in
+			[[ $(codes) = "220 $want 250 221" ]] || {
+				echo "$first: $(codes)"
+				bad=1
+			}
+		done
+	done <<-'S'
+		250 HELO GET
+		500 G
+		500 PROX
+		500 P
+		500 \x16
+		500 GETTING on
+	S
+	[ $bad = 0 ]
+}

@@ -83,6 +83,15 @@ is_eight_bit(char c)
 }
 
 static bool
+has_eight_bit(struct slice in)
+{
+	for (size_t i = 0; i < in.n; i++)
+		if (is_eight_bit(in.p[i]))
+			return true;
+	return false;
+}
+
+static bool
 is_control(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
@@ -123,6 +132,73 @@ smtp_parse_number(struct slice in, uint64_t max, uint64_t *out)
 	}
 	*out = v < max ? v : max;
 	return SMTP_OK;
+}
+
+/* ---- text ------------------------------------------------------------- */
+
+void
+smtp_put(struct smtp_text *t, struct slice s)
+{
+	if (s.n > t->size - t->n) {
+		s.n = t->size - t->n;
+		t->cut = true;
+	}
+	memcpy(t->p + t->n, s.p, s.n);
+	t->n += s.n;
+}
+
+void
+smtp_puts(struct smtp_text *t, const char *s)
+{
+	smtp_put(t, smtp_slice(s));
+}
+
+void
+smtp_put_number(struct smtp_text *t, uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	smtp_put(t, (struct slice){ digits + n, sizeof(digits) - n });
+}
+
+void
+smtp_put_escaped(struct smtp_text *t, struct slice s)
+{
+	static const char hex[] = "0123456789abcdef";
+	char code[4] = "\\x";
+	unsigned char c;
+
+	for (size_t i = 0; i < s.n && i < SMTP_ESCAPED_MAX; i++) {
+		c = (unsigned char)s.p[i];
+		code[2] = hex[c >> 4];
+		code[3] = hex[c & 15];
+		if (is_control(s.p[i]) || c > 127 || c == '"' || c == '\\')
+			smtp_put(t, (struct slice){ code, sizeof(code) });
+		else
+			smtp_put(t, (struct slice){ s.p + i, 1 });
+	}
+	if (s.n > SMTP_ESCAPED_MAX)
+		smtp_puts(t, "...");
+}
+
+struct slice
+smtp_written(const struct smtp_text *t)
+{
+	return (struct slice){ t->p, t->n };
+}
+
+const char *
+smtp_string(struct smtp_text *t)
+{
+	if (t->cut || t->n == t->size)
+		return NULL;
+	t->p[t->n] = '\0';
+	return t->p;
 }
 
 /* ---- lines ------------------------------------------------------------ */
@@ -483,7 +559,14 @@ scan_literal(struct slice in)
 bool
 smtp_is_domain(struct slice in)
 {
-	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX && scan_domain(in) == in.n;
+	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX &&
+	    scan_domain(in) == in.n && smtp_utf8_valid(in);
+}
+
+bool
+smtp_is_host(struct slice in)
+{
+	return smtp_is_domain(in) && !has_eight_bit(in);
 }
 
 bool
@@ -530,15 +613,6 @@ scan_name(struct slice in)
 		n += more > 0 ? more : 1;
 	}
 	return n < in.n ? n : 0;
-}
-
-static bool
-has_eight_bit(struct slice in)
-{
-	for (size_t i = 0; i < in.n; i++)
-		if (is_eight_bit(in.p[i]))
-			return true;
-	return false;
 }
 
 /* Mailbox = Local-part ["@" (Domain ["."] / address-literal)] */
@@ -708,6 +782,115 @@ smtp_list_line(struct slice in)
 	if (in.n > 0 && in.p[in.n - 1] == '\r')
 		in.n--;
 	return smtp_trim(in);
+}
+
+bool
+smtp_user_matches(struct slice entry, struct slice local, struct slice user,
+    struct slice domain)
+{
+	size_t at = entry.n;
+
+	while (at > 0 && entry.p[at - 1] != '@')
+		at--;
+	if (at > 0) {
+		if (!smtp_same(drop(entry, at), domain))
+			return false;
+		entry = take(entry, at - 1);
+		if (entry.n == 0)
+			return true;
+	}
+	return smtp_same(entry, local) || smtp_same(entry, user);
+}
+
+enum { PLACE_NONE, PLACE_USER, PLACE_DOMAIN, PLACE_EXTENSION };
+
+/* "{user}" / "{domain}" / "{extension}"; 0 for none of them */
+static size_t
+scan_placeholder(struct slice in, int *which)
+{
+	static const char names[][12] = {
+		"", "{user}", "{domain}", "{extension}"
+	};
+	size_t n;
+
+	for (*which = PLACE_EXTENSION; *which > PLACE_NONE; --*which) {
+		n = strlen(names[*which]);
+		if (begins(in, names[*which], n) == FIT_YES)
+			return n;
+	}
+	return 0;
+}
+
+/* does a component hold that placeholder; or any, for PLACE_NONE? */
+static bool
+holds_placeholder(struct slice in, int which)
+{
+	int found;
+
+	for (; in.n > 0; in = drop(in, 1))
+		if (scan_placeholder(in, &found) > 0 &&
+		    (which == PLACE_NONE || found == which))
+			return true;
+	return false;
+}
+
+bool
+smtp_is_template(struct slice path)
+{
+	return holds_placeholder(path, PLACE_NONE);
+}
+
+/* one component, with its slash */
+static enum smtp_status
+expand_part(struct slice part, const struct smtp_values *v,
+    struct smtp_text *out)
+{
+	struct slice value;
+	size_t n;
+	int which;
+
+	for (; part.n > 0; part = drop(part, n)) {
+		n = scan_placeholder(part, &which);
+		if (n == 0) {
+			n = 1;
+			smtp_put(out, take(part, 1));
+			continue;
+		}
+		value = which == PLACE_USER ? v->user :
+		    which == PLACE_DOMAIN ? v->domain : v->extension;
+		if (!smtp_names_file(value))
+			return SMTP_EVALUE;
+		for (size_t i = 0; i < value.n; i++) {
+			char c = value.p[i];
+
+			if (which != PLACE_EXTENSION)
+				c = smtp_lower(c);
+			smtp_put(out, (struct slice){ &c, 1 });
+		}
+	}
+	return SMTP_OK;
+}
+
+enum smtp_status
+smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
+    struct smtp_text *out)
+{
+	enum smtp_status status;
+	struct slice part;
+	const char *slash;
+
+	for (; template.n > 0; template = drop(template, part.n)) {
+		slash = memchr(template.p, '/', template.n);
+		part = template;
+		if (slash != NULL)
+			part.n = (size_t)(slash - template.p) + 1;
+		if (!extended && holds_placeholder(part, PLACE_EXTENSION))
+			continue;
+		status = expand_part(part, v, out);
+		if (status != SMTP_OK)
+			return status;
+	}
+	return smtp_string(out) == NULL ? SMTP_ELONG : SMTP_OK;
 }
 
 /* ---- parameters ------------------------------------------------------- */
@@ -1276,40 +1459,26 @@ smtp_date(int64_t seconds, char out[SMTP_DATE_SIZE])
 	put_text(p, " +0000", 7);
 }
 
-/* a header being written: what does not fit is left out */
-struct writing {
-	char	*p;
-	size_t	 size;
-	size_t	 n;
-	size_t	 column;
-};
-
-static void
-put(struct writing *w, struct slice s)
-{
-	for (size_t i = 0; i < s.n && w->n < w->size; i++) {
-		w->p[w->n++] = s.p[i];
-		w->column++;
-	}
-}
-
 /* a word of up to three pieces, on a new line where it would pass 77
  * columns; the TAB before it counts for eight */
 static void
-put_word(struct writing *w, const char *before, struct slice word,
-    const char *after)
+put_word(struct smtp_text *t, size_t *column, const char *before,
+    struct slice word, const char *after)
 {
 	enum { TAB = 8, COLUMNS = 77 };
 	size_t n = strlen(before) + word.n + strlen(after);
 
-	if (w->column + 1 + n > COLUMNS && w->column > TAB) {
-		put(w, smtp_slice("\n\t"));
-		w->column = TAB;
-	} else
-		put(w, smtp_slice(" "));
-	put(w, smtp_slice(before));
-	put(w, word);
-	put(w, smtp_slice(after));
+	if (*column + 1 + n > COLUMNS && *column > TAB) {
+		smtp_puts(t, "\n\t");
+		*column = TAB;
+	} else {
+		smtp_puts(t, " ");
+		*column += 1;
+	}
+	smtp_puts(t, before);
+	smtp_put(t, word);
+	smtp_puts(t, after);
+	*column += n;
 }
 
 /* "?" for each octet that no domain or address literal could have */
@@ -1327,7 +1496,8 @@ mask_helo(char *p, size_t n)
 size_t
 smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 {
-	struct writing w = { buf, size, 0, 0 };
+	struct smtp_text w = { buf, size, 0, false };
+	size_t column = sizeof("Received:") - 1;
 	char helo[SMTP_DOMAIN_MAX], date[SMTP_DATE_SIZE];
 	struct slice from = { helo, t->helo.n };
 	const char *open = t->name.n > 0 ? "[" : "([";
@@ -1338,25 +1508,25 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 		memcpy(helo, t->helo.p, from.n);
 	if (!smtp_is_literal(t->helo))
 		mask_helo(helo, from.n);
-	put(&w, smtp_slice("Received:"));
-	put_word(&w, "from ", from.n > 0 ? from : smtp_slice("unknown"), "");
+	smtp_puts(&w, "Received:");
+	put_word(&w, &column, "from ", from.n > 0 ? from : smtp_slice("unknown"), "");
 	if (t->name.n > 0)
-		put_word(&w, "(", t->name, "");
+		put_word(&w, &column, "(", t->name, "");
 	if (t->address.n == 0)
-		put_word(&w, t->name.n > 0 ? "" : "(", smtp_slice("unknown"),
+		put_word(&w, &column, t->name.n > 0 ? "" : "(", smtp_slice("unknown"),
 		    ")");
 	else {
 		if (t->ipv6)
 			open = t->name.n > 0 ? "[IPv6:" : "([IPv6:";
-		put_word(&w, open, t->address, "])");
+		put_word(&w, &column, open, t->address, "])");
 	}
-	put_word(&w, "by ", t->host, "");
-	put_word(&w, "with ", t->protocol, "");
-	put_word(&w, "id ", t->id, t->recipient.n > 0 ? "" : ";");
+	put_word(&w, &column, "by ", t->host, "");
+	put_word(&w, &column, "with ", t->protocol, "");
+	put_word(&w, &column, "id ", t->id, t->recipient.n > 0 ? "" : ";");
 	if (t->recipient.n > 0)
-		put_word(&w, "for <", t->recipient, ">;");
+		put_word(&w, &column, "for <", t->recipient, ">;");
 	smtp_date(t->seconds, date);
-	put_word(&w, "", smtp_slice(date), "");
-	put(&w, smtp_slice("\n"));
+	put_word(&w, &column, "", smtp_slice(date), "");
+	smtp_puts(&w, "\n");
 	return w.n;
 }

@@ -5,7 +5,7 @@
  * no globals, no errno, no locale.  Input is a pointer and a length; it is
  * never modified, need not end in NUL, and may hold any byte.  Results are
  * slices of that input, valid for as long as the caller keeps it.
- * On any value but SMTP_OK the outputs are untouched.
+ * On any value but SMTP_OK the outputs are untouched, unless it says so.
  *
  * Lengths are in octets.  Letters are compared in ASCII, whatever the locale.
  * RFC numbers without a name mean: 5321 SMTP, 1870 SIZE, 3030 CHUNKING,
@@ -37,6 +37,7 @@ enum {
 	SMTP_MAILBOX_MAX = 900,	/* local@domain; 256 in 4.5.3.1.3: VERP, SRS */
 	SMTP_FIELD_MAX = 1024,	/* of a header field, what smtp_header keeps */
 	SMTP_DATE_SIZE = 32,	/* "Mon, 23 Nov 2026 23:38:16 +0000" and NUL */
+	SMTP_ESCAPED_MAX = 256,	/* of a value in a log */
 	SMTP_TRACE_MAX = 2048,	/* octets of a Received field */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
@@ -79,6 +80,42 @@ struct slice smtp_trim(struct slice in);
  */
 enum smtp_status smtp_parse_number(struct slice in, uint64_t max,
     uint64_t *out);
+
+/* ---- text ------------------------------------------------------------- */
+
+struct smtp_text {		/* a bounded buffer to write in */
+	char		*p;
+	size_t		 size;
+	size_t		 n;		/* written so far */
+	bool		 cut;		/* something did not fit */
+};
+
+#define SMTP_TEXT(array) (struct smtp_text){ .p = (array), \
+	.size = sizeof(array) }
+
+/*
+ * smtp_put(t, s), smtp_puts(t, s), smtp_put_number(t, v)
+ *
+ * Append a slice, a NUL-terminated text, a number in decimal; what does not
+ * fit is cut off, and t->cut tells.
+ *
+ * smtp_put_escaped(t, s)
+ *
+ * Append octets from outside, fit to stand between quotes in a log: printable
+ * ASCII as it is, but quote and backslash and all else as \xHH; of
+ * more than SMTP_ESCAPED_MAX octets the first ones, and "...".
+ *
+ * smtp_written(t), smtp_string(t)
+ *
+ * What was written, as a slice; and as a NUL-terminated text, or NULL if
+ * it was cut or there is no room for the NUL.
+ */
+void smtp_put(struct smtp_text *t, struct slice s);
+void smtp_puts(struct smtp_text *t, const char *s);
+void smtp_put_number(struct smtp_text *t, uint64_t v);
+void smtp_put_escaped(struct smtp_text *t, struct slice s);
+struct slice smtp_written(const struct smtp_text *t);
+const char *smtp_string(struct smtp_text *t);
 
 /* ---- lines ------------------------------------------------------------ */
 
@@ -200,12 +237,14 @@ void smtp_split_extension(struct slice local, char delimiter,
 bool smtp_names_file(struct slice value);
 
 /*
- * smtp_is_domain(in), smtp_is_literal(in)
+ * smtp_is_domain(in), smtp_is_host(in), smtp_is_literal(in)
  *
- * Whether the whole of in is a Domain, or an address-literal in its brackets
- * (4.1.2, 4.1.3), of at most SMTP_DOMAIN_MAX octets.
+ * Whether the whole of in is a Domain (4.1.2; with UTF-8, 6531), a Domain in
+ * ASCII, or an address-literal in its brackets (4.1.3): each of at most
+ * SMTP_DOMAIN_MAX octets.
  */
 bool smtp_is_domain(struct slice in);
+bool smtp_is_host(struct slice in);
 bool smtp_is_literal(struct slice in);
 
 /*
@@ -233,6 +272,44 @@ bool smtp_domain_matches(struct slice pattern, struct slice domain);
  * follows it, and without blanks around it.  Empty for a line without entry.
  */
 struct slice smtp_list_line(struct slice in);
+
+/*
+ * smtp_user_matches(entry, local, user, domain)
+ *
+ * Whether an entry of a user list names a recipient: "user@domain", "user"
+ * (in any domain) or "@domain" (all of it).  Case folded.
+ *
+ * local:   unquoted, as a whole.
+ * user:    the same without its extension.
+ */
+bool smtp_user_matches(struct slice entry, struct slice local,
+    struct slice user, struct slice domain);
+
+struct smtp_values {
+	struct slice	 user;		/* unquoted, without extension */
+	struct slice	 domain;
+	struct slice	 extension;	/* empty for none */
+};
+
+/*
+ * smtp_is_template(path)
+ *
+ * Whether a path holds {user}, {domain} or {extension}; other braces are
+ * only braces.
+ *
+ * smtp_expand(template, values, extended, out)
+ *
+ * Write the path that a template makes of the values: user and domain in
+ * lower case.  A component that holds {extension} is left out, with its
+ * slash, unless extended.
+ *
+ * out:     written on SMTP_OK, with a NUL behind it.  Touched on the others.
+ * Returns: SMTP_OK; SMTP_EVALUE if a value that is used names no file (see
+ *          smtp_names_file); SMTP_ELONG if out is too small.
+ */
+bool smtp_is_template(struct slice path);
+enum smtp_status smtp_expand(struct slice template,
+    const struct smtp_values *v, bool extended, struct smtp_text *out);
 
 /* ---- parameters ------------------------------------------------------- */
 

@@ -11,18 +11,17 @@
  * The sections, lowest first; nothing calls downwards:
  *
  *    1 conf      options and limits; constant once main() has read them
- *    2 text      bounded buffers to build a line, a path or a header in
- *    3 peer      who the client is, and what stdin and stderr are
- *    4 log       key=value lines to stderr or syslog, and the way out
- *    5 reply     every sentence we can say
- *    6 net       one buffer each way, one place to wait, all timeouts
- *    7 message   the mail being received: its envelope, header and file
- *    8 maildir   which directory, and how it gets there for good
- *    9 lists     whose mail we take: domains and users
- *   10 session   one function per verb, in the order a client says them
- *   11 commands  the table, dispatch, the loop
- *   12 options   one table for command line, file, --help and man page
- *   13 main
+ *    2 peer      who the client is, and what stdin and stderr are
+ *    3 log       key=value lines to stderr or syslog, and the way out
+ *    4 reply     every sentence we can say
+ *    5 net       one buffer each way, one place to wait, all timeouts
+ *    6 message   the mail being received: its envelope, header and file
+ *    7 maildir   which directory, and how it gets there for good
+ *    8 lists     whose mail we take: domains and users
+ *    9 session   one function per verb, in the order a client says them
+ *   10 commands  the table, dispatch, the loop
+ *   11 options   one table for command line, file, --help and man page
+ *   12 main
  *
  * To follow a mail, start at main() at the end and read upwards; or read
  * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
@@ -55,7 +54,7 @@
 
 #include "smtp_parse.h"
 
-/* ---- 1. conf: options and limits ------------------------------------- */
+/* ---- 1. conf: options and limits --------------------------------------- */
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -117,89 +116,7 @@ static struct {
 	.delimiter = '+',
 };
 
-/* ---- 2. text: bounded buffers ---------------------------------------- */
-
-/* What does not fit is cut off, and noted: a line of the log may be cut, of
- * a path that is an error. */
-struct text {
-	char	*p;
-	size_t	 size;
-	size_t	 n;
-	bool	 cut;
-};
-
-#define TEXT(array) (struct text){ .p = (array), .size = sizeof(array) }
-
-static void
-text_put(struct text *t, struct slice s)
-{
-	if (s.n > t->size - t->n) {
-		s.n = t->size - t->n;
-		t->cut = true;
-	}
-	memcpy(t->p + t->n, s.p, s.n);
-	t->n += s.n;
-}
-
-static void
-text_str(struct text *t, const char *s)
-{
-	text_put(t, smtp_slice(s));
-}
-
-static void
-text_number(struct text *t, uint64_t v)
-{
-	char digits[20];
-	size_t n = sizeof(digits);
-
-	do {
-		digits[--n] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	text_put(t, (struct slice){ digits + n, sizeof(digits) - n });
-}
-
-/* Octets from outside, fit for a log: printable ASCII, the rest as \xHH. */
-static void
-text_escaped(struct text *t, struct slice s)
-{
-	enum { MOST = 256 };
-	static const char hex[] = "0123456789abcdef";
-	char code[4] = "\\x";
-
-	for (size_t i = 0; i < s.n && i < MOST; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c > ' ' && c < 0x7f && c != '"' && c != '\\') {
-			text_put(t, (struct slice){ s.p + i, 1 });
-			continue;
-		}
-		code[2] = hex[c >> 4];
-		code[3] = hex[c & 15];
-		text_put(t, (struct slice){ code, sizeof(code) });
-	}
-	if (s.n > MOST)
-		text_str(t, "...");
-}
-
-static struct slice
-text_slice(const struct text *t)
-{
-	return (struct slice){ t->p, t->n };
-}
-
-/* As a C string; NULL if it was cut. */
-static const char *
-text_path(struct text *t)
-{
-	if (t->cut || t->n == t->size)
-		return NULL;
-	t->p[t->n] = '\0';
-	return t->p;
-}
-
-/* ---- 3. peer: who the client is -------------------------------------- */
+/* ---- 2. peer: who the client is ---------------------------------------- */
 
 /*
  * The launcher's word comes before the kernel's, for stunnel's children all
@@ -299,7 +216,7 @@ peer_from_socket(void)
 	} sa;
 	socklen_t n = sizeof(sa);
 	unsigned char ip[16] = { [10] = 0xff, [11] = 0xff };
-	struct text t = TEXT(peer.digits);
+	struct smtp_text t = SMTP_TEXT(peer.digits);
 	in_port_t port;
 
 	if (getpeername(0, &sa.any, &n) == -1)
@@ -313,8 +230,8 @@ peer_from_socket(void)
 	} else
 		return;
 	peer_keep(ip);
-	text_number(&t, ntohs(port));
-	peer.port = text_slice(&t);
+	smtp_put_number(&t, ntohs(port));
+	peer.port = smtp_written(&t);
 }
 
 /* REMOTE_HOST is an address under stunnel and xinetd, else anything. */
@@ -335,7 +252,7 @@ peer_find(void)
 	peer.relay = conf.relay || getenv("RELAYCLIENT") != NULL;
 	if (peer_env("PROTO") != NULL &&
 	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT")) {
-		if (name != NULL && smtp_is_domain(smtp_slice(name)))
+		if (name != NULL && smtp_is_host(smtp_slice(name)))
 			peer.name = smtp_slice(name);
 		else if (name != NULL)
 			peer_skip("TCPREMOTEHOST");
@@ -379,14 +296,14 @@ peer_descriptors(void)
 		    sizeof(one));
 }
 
-/* ---- 4. log: what is told, and to whom -------------------------------- */
+/* ---- 3. log: what is told, and to whom --------------------------------- */
 
 /*
  * One line a message, one a refusal, one a session.  Nothing of it ever
- * reaches the client; octets of the client's are escaped in text_escaped().
+ * reaches the client; octets of the client's are escaped in smtp_put_escaped().
  */
 static struct {
-	struct text	 line;
+	struct smtp_text	 line;
 	int		 priority;
 	bool		 open;		/* where is settled */
 	bool		 prefix;	/* <N>, for the journal */
@@ -405,15 +322,15 @@ log_is_journal(void)
 {
 	const char *v = peer_env("JOURNAL_STREAM");
 	char want[48];
-	struct text t = TEXT(want);
+	struct smtp_text t = SMTP_TEXT(want);
 	struct stat st;
 
 	if (v == NULL || fstat(2, &st) == -1)
 		return false;
-	text_number(&t, (uint64_t)st.st_dev);
-	text_str(&t, ":");
-	text_number(&t, (uint64_t)st.st_ino);
-	return smtp_is(text_slice(&t), v);
+	smtp_put_number(&t, (uint64_t)st.st_dev);
+	smtp_puts(&t, ":");
+	smtp_put_number(&t, (uint64_t)st.st_ino);
+	return smtp_is(smtp_written(&t), v);
 }
 
 static void
@@ -439,27 +356,27 @@ log_begin(int priority, const char *event)
 	if (!logged.open)
 		log_open();
 	/* one octet is kept for the newline or the NUL */
-	logged.line = TEXT(logged.buf);
+	logged.line = SMTP_TEXT(logged.buf);
 	logged.line.size--;
 	logged.priority = priority;
 	if (logged.where == TO_STDERR && logged.prefix) {
-		text_str(&logged.line, "<");
-		text_number(&logged.line, (uint64_t)priority);
-		text_str(&logged.line, ">");
+		smtp_puts(&logged.line, "<");
+		smtp_put_number(&logged.line, (uint64_t)priority);
+		smtp_puts(&logged.line, ">");
 	} else if (logged.where == TO_STDERR) {
-		text_str(&logged.line, "smtpd[");
-		text_number(&logged.line, (uint64_t)getpid());
-		text_str(&logged.line, "]: ");
+		smtp_puts(&logged.line, "smtpd[");
+		smtp_put_number(&logged.line, (uint64_t)getpid());
+		smtp_puts(&logged.line, "]: ");
 	}
-	text_str(&logged.line, event);
+	smtp_puts(&logged.line, event);
 }
 
 static void
 log_key(const char *key)
 {
-	text_str(&logged.line, " ");
-	text_str(&logged.line, key);
-	text_str(&logged.line, "=");
+	smtp_puts(&logged.line, " ");
+	smtp_puts(&logged.line, key);
+	smtp_puts(&logged.line, "=");
 }
 
 /* A value from outside. */
@@ -467,9 +384,9 @@ static void
 log_quoted(const char *key, struct slice value)
 {
 	log_key(key);
-	text_str(&logged.line, "\"");
-	text_escaped(&logged.line, value);
-	text_str(&logged.line, "\"");
+	smtp_puts(&logged.line, "\"");
+	smtp_put_escaped(&logged.line, value);
+	smtp_puts(&logged.line, "\"");
 }
 
 /* A value of our own making. */
@@ -477,32 +394,32 @@ static void
 log_plain(const char *key, const char *value)
 {
 	log_key(key);
-	text_str(&logged.line, value);
+	smtp_puts(&logged.line, value);
 }
 
 static void
 log_number(const char *key, uint64_t value)
 {
 	log_key(key);
-	text_number(&logged.line, value);
+	smtp_put_number(&logged.line, value);
 }
 
 static void
 log_client(void)
 {
 	log_key("client");
-	text_str(&logged.line, peer.address.n > 0 ? "[" : "unknown");
-	text_put(&logged.line, peer.address);
-	text_str(&logged.line, peer.address.n > 0 ? "]" : "");
+	smtp_puts(&logged.line, peer.address.n > 0 ? "[" : "unknown");
+	smtp_put(&logged.line, peer.address);
+	smtp_puts(&logged.line, peer.address.n > 0 ? "]" : "");
 	if (peer.port.n > 0)
-		text_str(&logged.line, ":");
-	text_put(&logged.line, peer.port);
+		smtp_puts(&logged.line, ":");
+	smtp_put(&logged.line, peer.port);
 }
 
 static void
 log_end(void)
 {
-	struct text *t = &logged.line;
+	struct smtp_text *t = &logged.line;
 
 	if (logged.where == TO_SYSLOG) {
 		t->p[t->n] = '\0';
@@ -550,11 +467,13 @@ leave(enum exit_status status, const char *how)
 	log_number("messages", logged.messages);
 	log_number("refused", logged.refused);
 	log_number("seconds", (uint64_t)(time(NULL) - logged.began));
+	if (conf.maildir != NULL && geteuid() == 0)
+		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
 	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
 }
 
-/* ---- 5. reply: every sentence we can say ------------------------------ */
+/* ---- 4. reply: every sentence we can say ------------------------------- */
 
 /*
  * Sorted by code.  4xx is our trouble, 5xx theirs.  No octet of the client's
@@ -669,7 +588,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
 };
 
-/* ---- 6. net: one buffer each way -------------------------------------- */
+/* ---- 5. net: one buffer each way --------------------------------------- */
 
 /*
  * net_fill() and net_flush() are the only callers of read, pselect and write
@@ -746,7 +665,7 @@ net_wait(int fd, uint64_t seconds)
 static void
 net_put(struct slice s)
 {
-	text_put(&(struct text){ net.out + net.out_n,
+	smtp_put(&(struct smtp_text){ net.out + net.out_n,
 	    sizeof(net.out) - net.out_n, 0, 0 }, s);
 	net.out_n += s.n;
 }
@@ -784,19 +703,24 @@ net_flush(void)
 	net.out_n = 0;
 }
 
+/* A line of a reply, in two parts. */
+static void
+net_say(struct slice text, struct slice more)
+{
+	if (sizeof(net.out) - net.out_n < text.n + more.n + 2)
+		net_flush();
+	net_put(text);
+	net_put(more);
+	log_dialogue("said", (struct slice){ net.out + net.out_n -
+	    text.n - more.n, text.n + more.n });
+	net_put(smtp_slice("\r\n"));
+}
+
 /* A reply of one line; more goes behind its text. */
 static void
 net_reply(enum reply say, struct slice more)
 {
-	struct slice text = smtp_slice(reply_text[say]);
-	struct slice end = { "\r\n", 2 };
-
-	if (sizeof(net.out) - net.out_n < text.n + more.n + end.n)
-		net_flush();
-	log_dialogue("say", text);
-	net_put(text);
-	net_put(more);
-	net_put(end);
+	net_say(smtp_slice(reply_text[say]), more);
 }
 
 /* Send the client away with a 421. */
@@ -948,7 +872,7 @@ net_line(struct slice *line)
 	return LINE_OK;
 }
 
-/* ---- 7. message: what is being received ------------------------------- */
+/* ---- 6. message: what is being received -------------------------------- */
 
 /* What became of a delivery, or of one call on its way. */
 enum outcome {
@@ -991,9 +915,9 @@ static struct {
 	bool			 big;
 	bool			 in_body;
 	enum outcome		 outcome;	/* the first that went wrong */
-	struct text		 id;
+	struct smtp_text		 id;
 	char			 id_text[64];
-	struct text		 msgid;
+	struct smtp_text		 msgid;
 	char			 msgid_text[256];
 } message;
 
@@ -1119,15 +1043,15 @@ envelope_reset(void)
 static bool
 envelope_keep(struct slice local, struct slice domain, struct slice *out)
 {
-	struct text t = { envelope.pool + envelope.used,
+	struct smtp_text t = { envelope.pool + envelope.used,
 	    sizeof(envelope.pool) - envelope.used, 0, false };
 
-	text_put(&t, local);
-	text_str(&t, "@");
-	text_put(&t, domain);
+	smtp_put(&t, local);
+	smtp_puts(&t, "@");
+	smtp_put(&t, domain);
 	if (t.cut)
 		return false;
-	*out = text_slice(&t);
+	*out = smtp_written(&t);
 	envelope.used += t.n;
 	return true;
 }
@@ -1152,14 +1076,14 @@ message_new_id(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	message.id = TEXT(message.id_text);
-	text_number(&message.id, (uint64_t)t.tv_sec);
-	text_str(&message.id, ".M");
-	text_number(&message.id, (uint64_t)(t.tv_nsec / 1000));
-	text_str(&message.id, "P");
-	text_number(&message.id, (uint64_t)getpid());
-	text_str(&message.id, "Q");
-	text_number(&message.id, ++counter);
+	message.id = SMTP_TEXT(message.id_text);
+	smtp_put_number(&message.id, (uint64_t)t.tv_sec);
+	smtp_puts(&message.id, ".M");
+	smtp_put_number(&message.id, (uint64_t)(t.tv_nsec / 1000));
+	smtp_puts(&message.id, "P");
+	smtp_put_number(&message.id, (uint64_t)getpid());
+	smtp_puts(&message.id, "Q");
+	smtp_put_number(&message.id, ++counter);
 }
 
 static void
@@ -1170,7 +1094,7 @@ message_field(struct slice name, struct slice value)
 	else if (smtp_is(name, "Delivered-To"))
 		message.loops = message.loops || envelope_has(value);
 	else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
-		text_put(&message.msgid, value);
+		smtp_put(&message.msgid, value);
 	else if (smtp_is(name, "MIME-Version") ||
 	    smtp_is(name, "Content-Type") ||
 	    smtp_is(name, "Content-Transfer-Encoding") ||
@@ -1208,19 +1132,19 @@ message_look(struct slice in)
 
 /* The lines that unlabelled 8-bit text gets (RFC 1428); none: empty. */
 static void
-message_label(struct text *t)
+message_label(struct smtp_text *t)
 {
 	bool utf8 = !message.utf8.bad && message.utf8.left == 0;
 
 	if (!message.utf8.eight_bit || message.labelled)
 		return;
-	text_str(t, "MIME-Version: 1.0\n"
+	smtp_puts(t, "MIME-Version: 1.0\n"
 	    "Content-Type: text/plain; charset=");
-	text_str(t, utf8 ? "utf-8" : conf.label);
-	text_str(t, "\nContent-Transfer-Encoding: 8bit\n");
+	smtp_puts(t, utf8 ? "utf-8" : conf.label);
+	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
 }
 
-/* ---- 8. maildir: which directory, and how it gets there --------------- */
+/* ---- 7. maildir: which directory, and how it gets there ---------------- */
 
 /*
  * A box is a mailbox that gets a copy: a directory, by device and inode.
@@ -1248,95 +1172,31 @@ static struct {
 	char		 root[PATH_MAX];	/* no alias leads out of here */
 } maildir = { .dir = -1, .new = -1 };
 
-/* What stands for the placeholders of a recipient. */
-struct values {
-	struct slice	 user;
-	struct slice	 domain;
-	struct slice	 extension;
-	char		 buf[SMTP_MAILBOX_MAX];
-};
-
-static void
-values_of(const struct rcpt *r, struct values *v)
+/* What stands for the placeholders of a recipient; buf holds the user. */
+static struct smtp_values
+values_of(const struct rcpt *r, char buf[SMTP_MAILBOX_MAX])
 {
-	struct slice local = { v->buf, 0 };
+	struct smtp_values v = { .domain = r->domain };
+	struct slice local = { buf, 0 };
 
-	(void)smtp_unquote(r->local, v->buf, sizeof(v->buf), &local.n);
-	smtp_split_extension(local, conf.delimiter, &v->user, &v->extension);
-	v->domain = r->domain;
+	(void)smtp_unquote(r->local, buf, SMTP_MAILBOX_MAX, &local.n);
+	smtp_split_extension(local, conf.delimiter, &v.user, &v.extension);
+	return v;
 }
 
-static void
-text_lower(struct text *t, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		text_put(t, (struct slice){ &(char){ smtp_lower(s.p[i]) }, 1 });
-}
-
-static bool
-begins_with(struct slice s, const char *text)
-{
-	size_t n = strlen(text);
-
-	return s.n >= n && memcmp(s.p, text, n) == 0;
-}
-
-/* One component of the template, its slash with it, if it has one. */
+/* The mailbox that the template makes of them. */
 static enum outcome
-expand_part(struct slice part, const struct values *v, struct text *path)
+expand(const struct smtp_values *v, bool extended, struct smtp_text *path)
 {
-	const struct {
-		const char	*name;
-		struct slice	 value;
-		bool		 fold;
-	} known[] = {
-		{ "{user}", v->user, true },
-		{ "{domain}", v->domain, true },
-		{ "{extension}", v->extension, false }
-	};
-	size_t i, n;
-
-	for (; part.n > 0; part = (struct slice){ part.p + n, part.n - n }) {
-		for (i = 0; i < 3 && !begins_with(part, known[i].name); i++)
-			continue;
-		if (i == 3) {
-			n = 1;
-			text_put(path, (struct slice){ part.p, 1 });
-			continue;
-		}
-		n = strlen(known[i].name);
-		if (!smtp_names_file(known[i].value))
-			return NO_USER;
-		if (known[i].fold)
-			text_lower(path, known[i].value);
-		else
-			text_put(path, known[i].value);
-	}
-	return DONE;
-}
-
-/* The mailbox of a recipient; components with {extension} only if asked. */
-static enum outcome
-expand(const struct values *v, bool extended, struct text *path)
-{
-	const char *p, *end, *placeholder;
-	enum outcome o;
-
-	for (p = conf.maildir; *p != '\0'; p = end) {
-		end = strchr(p, '/');
-		end = end == NULL ? p + strlen(p) : end + 1;
-		placeholder = strstr(p, "{extension}");
-		if (!extended && placeholder != NULL && placeholder < end)
-			continue;
-		o = expand_part((struct slice){ p, (size_t)(end - p) }, v,
-		    path);
-		if (o != DONE)
-			return o;
-	}
-	if (text_path(path) != NULL)
+	switch (smtp_expand(smtp_slice(conf.maildir), v, extended, path)) {
+	case SMTP_OK:
 		return DONE;
-	log_fault("path too long", NULL, 0);
-	return FAULT;
+	case SMTP_EVALUE:
+		return NO_USER;
+	default:
+		log_fault("path too long", NULL, 0);
+		return FAULT;
+	}
 }
 
 /* Find the place no alias may lead out of: what stands before the first
@@ -1345,18 +1205,18 @@ static enum outcome
 maildir_root(void)
 {
 	char buf[PATH_MAX];
-	struct text t = TEXT(buf);
+	struct smtp_text t = SMTP_TEXT(buf);
 	const char *brace = strchr(conf.maildir, '{'), *fixed;
 
 	if (maildir.root[0] != '\0')
 		return DONE;
-	text_put(&t, (struct slice){ conf.maildir,
+	smtp_put(&t, (struct slice){ conf.maildir,
 	    (size_t)(brace - conf.maildir) });
 	while (t.n > 0 && t.p[t.n - 1] != '/')
 		t.n--;
 	if (t.n == 0)
-		text_str(&t, ".");
-	fixed = text_path(&t);
+		smtp_puts(&t, ".");
+	fixed = smtp_string(&t);
 	if (fixed != NULL && realpath(fixed, maildir.root) != NULL)
 		return DONE;
 	maildir.root[0] = '\0';
@@ -1389,12 +1249,12 @@ maildir_look(const char *path, struct stat *st)
 /* No such user?  That is believed only where postmaster has a mailbox; else
  * what is missing is the file system. */
 static enum outcome
-maildir_no_user(const struct values *of)
+maildir_no_user(const struct smtp_values *of)
 {
-	struct values v = { .user = smtp_slice("postmaster"),
+	struct smtp_values v = { .user = smtp_slice("postmaster"),
 	    .domain = of->domain };
 	char buf[PATH_MAX];
-	struct text path = TEXT(buf);
+	struct smtp_text path = SMTP_TEXT(buf);
 	struct stat st;
 
 	if (expand(&v, false, &path) != DONE)
@@ -1409,19 +1269,19 @@ maildir_no_user(const struct values *of)
 static enum outcome
 maildir_find(struct rcpt *r)
 {
-	struct values v;
-	char buf[PATH_MAX];
-	struct text path;
+	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
+	struct smtp_text path;
+	struct smtp_values v;
 	struct stat st;
 	enum outcome o;
 
 	if (!maildir.template)
 		return DONE;
-	values_of(r, &v);
+	v = values_of(r, user);
 	r->extended = v.extension.n > 0 &&
 	    strstr(conf.maildir, "{extension}") != NULL;
 	for (;;) {
-		path = TEXT(buf);
+		path = SMTP_TEXT(buf);
 		o = expand(&v, r->extended, &path);
 		if (o != DONE)
 			return o;
@@ -1490,16 +1350,16 @@ box_open(size_t b)
 	const struct rcpt *r = &envelope.rcpt[maildir.box[b].first];
 	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 	const char *path = conf.maildir;
-	char buf[PATH_MAX];
-	struct text t = TEXT(buf);
-	struct values v;
+	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+	struct smtp_values v;
 	struct stat st;
 
 	if (maildir.dir != -1 && maildir.here == b)
 		return DONE;
 	box_close();
 	if (maildir.template) {
-		values_of(r, &v);
+		v = values_of(r, user);
 		if (expand(&v, r->extended, &t) != DONE)
 			return FAULT;
 		path = t.p;
@@ -1525,17 +1385,17 @@ enum { BOX_NAME = sizeof(message.id_text) + SMTP_DOMAIN_MAX + 32 };
 static const char *
 box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 {
-	struct text t = { buf, BOX_NAME, 0, false };
+	struct smtp_text t = { buf, BOX_NAME, 0, false };
 
-	text_str(&t, in);
-	text_put(&t, text_slice(&message.id));
-	text_str(&t, ".");
-	text_str(&t, conf.hostname);
+	smtp_puts(&t, in);
+	smtp_put(&t, smtp_written(&message.id));
+	smtp_puts(&t, ".");
+	smtp_puts(&t, conf.hostname);
 	if (in[0] == 'n') {
-		text_str(&t, ",S=");
-		text_number(&t, b->octets);
+		smtp_puts(&t, ",S=");
+		smtp_put_number(&t, b->octets);
 	}
-	return text_path(&t);
+	return smtp_string(&t);
 }
 
 static enum outcome
@@ -1561,7 +1421,7 @@ box_trace(size_t b)
 		.ipv6 = peer.ipv6,
 		.host = smtp_slice(conf.hostname),
 		.protocol = smtp_slice(envelope.protocol),
-		.id = text_slice(&message.id),
+		.id = smtp_written(&message.id),
 		.seconds = time(NULL)
 	};
 	enum outcome o;
@@ -1638,20 +1498,6 @@ maildir_failed(enum outcome o)
 	return o;
 }
 
-/* Once: what we write is root's, and what we overlook is everyone's. */
-static void
-maildir_warn_root(void)
-{
-	static bool warned;
-
-	if (warned || geteuid() != 0)
-		return;
-	warned = true;
-	log_begin(LOG_WARNING, "warning");
-	log_quoted("what", smtp_slice("running as root"));
-	log_end();
-}
-
 static enum outcome
 maildir_begin(void)
 {
@@ -1661,7 +1507,6 @@ maildir_begin(void)
 	message_new_id();
 	if (conf.maildir == NULL)
 		return DONE;
-	maildir_warn_root();
 	if (maildir.template)
 		box_close();
 	maildir_group();
@@ -1716,7 +1561,7 @@ static enum outcome
 maildir_complete(void)
 {
 	char buf[256];
-	struct text label = TEXT(buf);
+	struct smtp_text label = SMTP_TEXT(buf);
 	enum outcome o = DONE;
 	size_t b = 1;
 	int source;
@@ -1742,7 +1587,7 @@ maildir_complete(void)
 		maildir.box[0].octets = file.octets;
 	}
 	for (; o == DONE && b < maildir.boxes; b++)
-		o = box_copy(b, source, text_slice(&label));
+		o = box_copy(b, source, smtp_written(&label));
 	if (source != -1)
 		close(source);
 	return o;
@@ -1800,7 +1645,7 @@ maildir_commit(void)
 	return DONE;
 }
 
-/* ---- 9. lists: whose mail we take ------------------------------------- */
+/* ---- 8. lists: whose mail we take -------------------------------------- */
 
 enum found { NO, YES, UNREADABLE };
 
@@ -1889,8 +1734,8 @@ domain_default(void)
 }
 
 struct who {
-	struct slice	local;		/* unquoted, extension and all */
-	struct slice	user;		/* without extension */
+	struct slice	local;
+	struct slice	user;
 	struct slice	domain;
 };
 
@@ -1898,21 +1743,8 @@ static bool
 list_user(struct slice entry, const void *ctx)
 {
 	const struct who *who = ctx;
-	const char *at = NULL;
-	struct slice name = entry, domain;
 
-	for (size_t i = 0; i < entry.n; i++)
-		if (entry.p[i] == '@')
-			at = entry.p + i;
-	if (at != NULL) {
-		name.n = (size_t)(at - entry.p);
-		domain = (struct slice){ at + 1, entry.n - name.n - 1 };
-		if (!smtp_same(domain, who->domain))
-			return false;
-		if (name.n == 0)
-			return true;
-	}
-	return smtp_same(name, who->local) || smtp_same(name, who->user);
+	return smtp_user_matches(entry, who->local, who->user, who->domain);
 }
 
 /* Does --users know this recipient?  Postmaster always exists (4.5.1). */
@@ -1930,7 +1762,7 @@ user_find(struct slice local, struct slice domain)
 	return list_scan(conf.users, list_user, &who);
 }
 
-/* ---- 10. session: one function per verb ------------------------------- */
+/* ---- 9. session: one function per verb --------------------------------- */
 
 enum state {			/* bits, so that a row can name several */
 	S_HELO	= 1 << 0,	/* connected, not introduced */
@@ -2004,14 +1836,12 @@ static void
 ehlo_line(const char *word, uint64_t number, bool has_number, bool last)
 {
 	char buf[300];
-	struct text t = TEXT(buf);
+	struct smtp_text t = SMTP_TEXT(buf);
 
-	text_str(&t, last ? "250 " : "250-");
-	text_str(&t, word);
+	smtp_puts(&t, word);
 	if (has_number)
-		text_number(&t, number);
-	text_str(&t, "\r\n");
-	net_put(text_slice(&t));
+		smtp_put_number(&t, number);
+	net_say(smtp_slice(last ? "250 " : "250-"), smtp_written(&t));
 }
 
 /* Writes its reply itself, being the one of many lines. */
@@ -2021,9 +1851,6 @@ do_ehlo(struct session *s, struct slice arg)
 	if (!helo_keep(s, arg))
 		return SAY_HELO_ARG;
 	s->esmtp = true;
-	if (sizeof(net.out) - net.out_n < 1024)
-		net_flush();
-	log_dialogue("say", smtp_slice("250-"));
 	ehlo_line(conf.hostname, 0, false, false);
 	ehlo_line("PIPELINING", 0, false, false);
 	ehlo_line("SIZE ", conf.size, true, false);
@@ -2185,7 +2012,7 @@ static enum outcome
 message_begin(struct session *s)
 {
 	memset(&message, 0, sizeof(message));
-	message.msgid = TEXT(message.msgid_text);
+	message.msgid = SMTP_TEXT(message.msgid_text);
 	message.data.newline = net.newline == NL_LF ? SMTP_LF :
 	    conf.normalize ? SMTP_CRLF_OR_LF : SMTP_CRLF;
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
@@ -2278,7 +2105,7 @@ log_message(enum reply say)
 {
 	log_begin(LOG_INFO, "message");
 	log_key("id");
-	text_put(&logged.line, text_slice(&message.id));
+	smtp_put(&logged.line, smtp_written(&message.id));
 	log_client();
 	log_quoted("helo", envelope.helo);
 	log_quoted("from", envelope.sender);
@@ -2287,9 +2114,9 @@ log_message(enum reply say)
 		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
 	log_number("rcpts", envelope.rcpts);
 	log_number("size", message.data.octets);
-	log_quoted("message-id", text_slice(&message.msgid));
+	log_quoted("message-id", smtp_written(&message.msgid));
 	log_key("reply");
-	text_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
 	log_end();
 }
 
@@ -2299,20 +2126,20 @@ static void
 message_reply(struct session *s, enum reply say)
 {
 	char buf[sizeof(message.id_text) + PATH_MAX + 16];
-	struct text more = TEXT(buf);
+	struct smtp_text more = SMTP_TEXT(buf);
 
 	if (say == SAY_DELIVERED) {
-		text_put(&more, text_slice(&message.id));
+		smtp_put(&more, smtp_written(&message.id));
 		s->errors = s->junk = 0;
 		logged.messages++;
 	} else if (say != SAY_DRY)
 		logged.refused++;
 	if (say == SAY_DELIVERED && peer.terminal) {
-		text_str(&more, " in ");
-		text_str(&more, conf.maildir);
+		smtp_puts(&more, " in ");
+		smtp_puts(&more, conf.maildir);
 	}
 	logged.deferred = logged.deferred || reply_text[say][0] == '4';
-	net_reply(say, text_slice(&more));
+	net_reply(say, smtp_written(&more));
 	log_message(say);
 	transaction_end(s);
 }
@@ -2502,7 +2329,7 @@ do_help(struct session *s, struct slice arg)
 	return SAY_HELP;
 }
 
-/* ---- 11. commands: the table, dispatch, the loop ---------------------- */
+/* ---- 10. commands: the table, dispatch, the loop ----------------------- */
 
 enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
@@ -2574,20 +2401,20 @@ command_works(const struct command *c)
 
 /* HELP: the verbs that may be said now. */
 static void
-command_list(enum state state, struct text *more)
+command_list(enum state state, struct smtp_text *more)
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
 		if (!command_works(&commands[i]) ||
 		    (commands[i].when & state) == 0)
 			continue;
-		text_str(more, " ");
-		text_str(more, commands[i].verb);
+		smtp_puts(more, " ");
+		smtp_puts(more, commands[i].verb);
 	}
 }
 
 /* By hand: the verb probably meant. */
 static void
-command_guess(struct slice verb, struct text *more)
+command_guess(struct slice verb, struct smtp_text *more)
 {
 	const struct command *best = NULL;
 	unsigned least = 3, d;
@@ -2601,9 +2428,9 @@ command_guess(struct slice verb, struct text *more)
 	}
 	if (best == NULL)
 		return;
-	text_str(more, "; did you mean ");
-	text_str(more, best->verb);
-	text_str(more, "?");
+	smtp_puts(more, "; did you mean ");
+	smtp_puts(more, best->verb);
+	smtp_puts(more, "?");
 }
 
 static void
@@ -2612,7 +2439,7 @@ log_refused(enum reply say, struct slice line)
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
 	log_key("reply");
-	text_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
 	log_quoted("line", line);
 	log_end();
 }
@@ -2623,7 +2450,7 @@ command_reply(struct session *s, enum reply say, struct slice verb,
     struct slice line)
 {
 	char class = reply_text[say][0], buf[256];
-	struct text more = TEXT(buf);
+	struct smtp_text more = SMTP_TEXT(buf);
 
 	if (class == '5')
 		s->errors++;
@@ -2637,7 +2464,7 @@ command_reply(struct session *s, enum reply say, struct slice verb,
 		command_list(s->state, &more);
 	if (say == SAY_UNKNOWN && peer.by_hand)
 		command_guess(verb, &more);
-	net_reply(say, text_slice(&more));
+	net_reply(say, smtp_written(&more));
 }
 
 /* One command line, from octets to reply. */
@@ -2687,11 +2514,11 @@ static void
 session_greet(void)
 {
 	char buf[SMTP_DOMAIN_MAX + 64];
-	struct text t = TEXT(buf);
+	struct smtp_text t = SMTP_TEXT(buf);
 
-	text_str(&t, conf.hostname);
-	text_str(&t, " ESMTP");
-	net_reply(SAY_GREETING, text_slice(&t));
+	smtp_puts(&t, conf.hostname);
+	smtp_puts(&t, " ESMTP");
+	net_reply(SAY_GREETING, smtp_written(&t));
 	if (peer.terminal) {
 		net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, "
 		    "DATA, QUIT; HELP lists what may be said)\r\n"));
@@ -2727,7 +2554,7 @@ session_run(struct session *s)
 	leave(EXIT_LEFT, "quit");
 }
 
-/* ---- 12. options: one table ------------------------------------------- */
+/* ---- 11. options: one table -------------------------------------------- */
 
 /* Exit before there is a session; under a launcher the client gets a 421. */
 static _Noreturn void
@@ -2830,7 +2657,7 @@ static const char *
 set_hostname(const struct option_row *o, const char *value)
 {
 	(void)o;
-	if (!smtp_is_domain(smtp_slice(value)))
+	if (!smtp_is_host(smtp_slice(value)))
 		return "not a domain name";
 	conf.hostname = value;
 	return NULL;
@@ -2896,7 +2723,7 @@ set_bs(const struct option_row *o, const char *value)
 /* Rows without a setter are for the command line alone: see conf_read(). */
 static const struct option_row options[] = {
 	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
-	    "accept mail for NAME, .NAME (subdomains), * (any), @FILE" },
+	    "accept mail for NAME, .NAME (below it), *, @FILE" },
 	{ 'm', "maildir", "PATH", set_text, &conf.maildir, 0, 0,
 	    "deliver there; may hold {user} {domain} {extension}" },
 	{ 'u', "users", "FILE", set_text, &conf.users, 0, 0,
@@ -3009,6 +2836,8 @@ conf_file(const char *path)
 		die(EXIT_CONFIG, "%s: %s", path, strerror(errno));
 	if (have == sizeof(buf) - 1)
 		die(EXIT_CONFIG, "%s: too long", path);
+	if (memchr(buf, '\0', have) != NULL)
+		die(EXIT_CONFIG, "%s: not a text file", path);
 	close(fd);
 	for (line = buf; line < buf + have; line = lf + 1, number++) {
 		lf = memchr(line, '\n', (size_t)(buf + have - line));
@@ -3121,7 +2950,7 @@ conf_finish(void)
 	if (conf.hostname == NULL) {
 		conf.hostname = "localhost";
 		if (gethostname(host, sizeof(host) - 1) == 0 &&
-		    smtp_is_domain(smtp_slice(host)))
+		    smtp_is_host(smtp_slice(host)))
 			conf.hostname = host;
 	}
 	if (conf.domains == 0 && !peer.by_hand)
@@ -3129,9 +2958,7 @@ conf_finish(void)
 	if (conf.maildir == NULL && !peer.by_hand && !conf.test)
 		die(EXIT_CONFIG, "no --maildir given");
 	maildir.template = conf.maildir != NULL &&
-	    (strstr(conf.maildir, "{user}") != NULL ||
-	    strstr(conf.maildir, "{domain}") != NULL ||
-	    strstr(conf.maildir, "{extension}") != NULL);
+	    smtp_is_template(smtp_slice(conf.maildir));
 }
 
 /* --test: is what a path names there?  Says so if not. */
@@ -3147,12 +2974,12 @@ test_path(const char *what, const char *path, int mode)
 static bool
 test_maildir(struct slice domain)
 {
-	struct values v = { .user = smtp_slice("postmaster"),
+	struct smtp_values v = { .user = smtp_slice("postmaster"),
 	    .domain = domain };
 	static const char *const sub[] = { "tmp/", "new/" };
 	const char *path = conf.maildir;
 	char buf[PATH_MAX], part[PATH_MAX + 8];
-	struct text t = TEXT(buf), p;
+	struct smtp_text t = SMTP_TEXT(buf), p;
 	bool ok = true;
 
 	if (maildir.template && expand(&v, false, &t) != DONE)
@@ -3160,13 +2987,13 @@ test_maildir(struct slice domain)
 	if (maildir.template)
 		path = t.p;
 	for (size_t i = 0; i < 2; i++) {
-		p = TEXT(part);
-		text_str(&p, path);
-		text_str(&p, "/");
-		text_str(&p, sub[i]);
+		p = SMTP_TEXT(part);
+		smtp_puts(&p, path);
+		smtp_puts(&p, "/");
+		smtp_puts(&p, sub[i]);
 		ok = test_path(maildir.template ? "postmaster's Maildir, "
 		    "without which no one's absence is believed," : "maildir",
-		    text_path(&p), W_OK | X_OK) && ok;
+		    smtp_string(&p), W_OK | X_OK) && ok;
 	}
 	return ok;
 }
@@ -3219,7 +3046,7 @@ conf_test(void)
 	    EXIT_CONFIG);
 }
 
-/* ---- 13. main --------------------------------------------------------- */
+/* ---- 12. main ---------------------------------------------------------- */
 
 static void
 signals_set(void)

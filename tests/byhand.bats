@@ -163,7 +163,7 @@ bytes() {
 			echo "$word: $(full_codes)"
 			bad=1
 		}
-		sed -n 2p out | grep -qw "$want" || { sed -n 2p out; bad=1; }
+		sed -n 2p out | grep -Eqw "$want" || { sed -n 2p out; bad=1; }
 	done <<-'S'
 		HLEO HELO
 		EHLP EHLO|HELP

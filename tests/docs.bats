@@ -50,7 +50,7 @@ section() {
 }
 
 @test "docs: every option that --help shows is taken by the program" {
-	local o unknown='unknown|unrecogni[sz]ed|invalid option|illegal option'
+	local o unknown='no such option|unknown|unrecogni[sz]ed|invalid option|illegal option'
 	for o in $(in_help); do
 		"$SMTPD" --log off "$o" </dev/null >out 2>log || true
 		if grep -iE "$unknown" log; then

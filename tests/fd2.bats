@@ -52,9 +52,9 @@ wired() {
 		child = subprocess.Popen(sys.argv[4:], stdin=fds[0], stdout=fds[1],
 		    stderr=fds[2],
 		    preexec_fn=(lambda: os.close(2)) if plan == 'closed' else None)
-		conn.close()
-		for fd in set(fds) - {conn.fileno(), other[1].fileno(), -1}:
+		for fd in set(fds) - {conn.fileno(), other[1].fileno()}:
 		    os.close(fd)
+		conn.close()
 		other[1].close()
 		if plan == 'out':
 		    os.write(pipe_in[1], data)

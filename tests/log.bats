@@ -82,14 +82,14 @@ letter_from() {
 	[ "$(lines)" = $((n + 3)) ]
 }
 
-@test "log: a refused message is one line" {
-	say 'EHLO c' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' QUIT
+@test "log: a refused message is one line, as one that came" {
+	mail_to u@example.org
 	local n
 	n=$(lines)
 	OPTS+=(-s 10)
 	mail_to u@example.org
 	[[ $(full_codes) == *' 354 552/5.3.4 '* ]]
-	[ "$(lines)" = $((n + 1)) ]
+	[ "$(lines)" = "$n" ]
 	grep -F 552 log
 }
 
@@ -348,14 +348,17 @@ on_socket() {
 		            if line == b'done':
 		                break
 		            f.write(line.rstrip(b'\0') + b'\n')
-		keeper = threading.Thread(target=keep)
+		keeper = threading.Thread(target=keep, daemon=True)
 		keeper.start()
 		ours, its = socket.socketpair()
 		child = subprocess.Popen(sys.argv[1:], stdin=its, stdout=its, stderr=its)
 		its.close()
 		ours.settimeout(10)
-		ours.sendall(open('in', 'rb').read())
-		ours.shutdown(socket.SHUT_WR)
+		try:
+		    ours.sendall(open('in', 'rb').read())
+		    ours.shutdown(socket.SHUT_WR)
+		except OSError:
+		    pass    # it has ended already
 		with open('out', 'wb') as out:
 		    while True:
 		        piece = ours.recv(65536)

@@ -153,9 +153,11 @@ smuggle() {
 		ends = sum(model(HI + case + EVIL, True)[0].count('354') > 1
 		    for case in cases)
 		bad = 0
-		# many in a session, which is faster; one alone where that goes wrong
-		for i in range(0, len(cases), 40):
-		    some = cases[i:i + 40]
+		# many in a session, which is faster; one alone where that goes wrong,
+		# and where it matters at which byte of a session they stand
+		many = 1 if which == 'edges' else 40
+		for i in range(0, len(cases), many):
+		    some = cases[i:i + many]
 		    if not session(some, False):
 		        alone = sum(not session([case], bad < 10) for case in some)
 		        bad += alone or 1

@@ -42,8 +42,8 @@ silent() {
 	silent behind-a-bare-LF-dot "${RCPT}DATA\r\nSubject: x\n\n.\n"
 	silent after-a-message "${RCPT}DATA\r\nx\r\n.\r\n"
 	wait
-	for dir in */; do
-		dir=${dir%/}
+	for dir in */status; do
+		dir=${dir%/status}
 		[[ $(full_codes "$dir/out") = *' 421/4.4.2' ]] || {
 			echo "$dir: $(full_codes "$dir/out")"
 			bad=1
@@ -57,6 +57,7 @@ silent() {
 			bad=1
 		}
 	done
+	[ "$(find . -name status | wc -l)" = 14 ]
 	[ $bad = 0 ]
 	[ "$(count after-a-message/box/new)" = 1 ]
 	[ "$(full_codes half-command/out)" = '220 421/4.4.2' ]
@@ -77,8 +78,8 @@ silent() {
 		    child = subprocess.Popen(sys.argv[1:], stdin=r, stdout=out,
 		        stderr=log)
 		os.close(r)
-		# three seconds in all, none of them two long
-		for word in (b'NOOP\r\n', b'NO', b'OP\r\n', b'QUIT\r\n'):
+		# over two seconds in all, but never two without a word
+		for word in (b'NOOP\r\n', b'NO', b'OP\r\nQUIT\r\n'):
 		    talk.time.sleep(0.8)
 		    os.write(w, word)
 		sys.exit(talk.ended(child))

@@ -1,0 +1,292 @@
+# systemd.bats - the units of contrib, under a systemd that sdboot.sh boots
+# systemd.socket(5), systemd.exec(5), sysusers.d(5), tmpfiles.d(5); port 25 is
+# that of a network namespace
+
+load helper
+
+SDBOOT=$BATS_TEST_DIRNAME/sdboot.sh
+CONTRIB=$BATS_TEST_DIRNAME/../contrib
+BOX=/var/mail/smtpd/postmaster
+
+# booted: skip (in CI: fail) where no systemd can be booted
+booted() {
+	need_root
+	need systemctl pgrep nsenter
+	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
+		cat "$BATS_FILE_TMPDIR/why"
+		[ -z "${CI:-}" ] || return 1
+		skip "$(cat "$BATS_FILE_TMPDIR/why")"
+	}
+	[ -s "$BATS_FILE_TMPDIR/machine/pid" ]
+}
+
+# inside COMMAND...: run it in the machine
+inside() {
+	"$SDBOOT" run "$BATS_FILE_TMPDIR/machine" "$@"
+}
+
+setup_file() {
+	local tree=$BATS_FILE_TMPDIR/tree
+	"$SDBOOT" possible >"$BATS_FILE_TMPDIR/why" || return 0
+	mkdir -p "$tree"/{usr/local/sbin,etc/sysusers.d,etc/tmpfiles.d}
+	mkdir -p "$tree/etc/systemd/system"
+	cp "${SMTPD:-$BATS_TEST_DIRNAME/../smtpd}" "$tree/usr/local/sbin/smtpd"
+	cp "$CONTRIB/smtpd.socket" "$tree/etc/systemd/system/"
+	cp "$CONTRIB/smtpd.sysusers" "$tree/etc/sysusers.d/smtpd.conf"
+	cp "$CONTRIB/smtpd.tmpfiles" "$tree/etc/tmpfiles.d/smtpd.conf"
+	echo mx.example >"$tree/etc/hostname"
+	"$SDBOOT" start "$BATS_FILE_TMPDIR/machine" "$tree"
+	inside systemd-sysusers
+	inside systemd-tmpfiles --create smtpd.conf
+}
+
+teardown_file() {
+	[ ! -d "$BATS_FILE_TMPDIR/machine" ] ||
+	    "$SDBOOT" stop "$BATS_FILE_TMPDIR/machine"
+}
+
+# listen UNIT: the socket is there, each client gets the UNIT of contrib, and
+# there are no mails
+listen() {
+	booted
+	inside systemctl stop smtpd.socket 'smtpd@*.service'
+	inside tee /etc/systemd/system/smtpd@.service <"$CONTRIB/$1" >/dev/null
+	inside systemctl daemon-reload
+	inside find $BOX -type f -delete
+	inside journalctl -q --sync
+	since=$(inside date '+%F %T.%6N')
+	inside systemctl start smtpd.socket
+}
+
+# talk HOST LINE...: be a client in there
+talk() {
+	local host=$1
+	shift
+	inside bash -c "$(declare -f converse); converse \"\$@\"" - \
+	    "$host" 25 "$@"
+}
+
+# journal ARG...: what was logged since the socket was started
+journal() {
+	inside journalctl -q --sync
+	inside journalctl -q --since "$since" SYSLOG_IDENTIFIER=smtpd "$@"
+}
+
+# delivers HOST CLIENT: a mail arrives, and its client is known
+delivers() {
+	inside find $BOX -type f -delete
+	talk "$1" 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<postmaster>' DATA \
+	    $'Subject: a letter\r\n\r\n..\r\nbye\r\n.' QUIT >out
+	cat out
+	[ "$(codes)" = '220 250 250 250 354 250 221' ]
+	run ! grep -avE $'^[2-5][0-9][0-9][ -][ -~]*\r$' out
+	rm -rf mailbox
+	mkdir -p mailbox/new
+	inside bash -c "cat $BOX/new/*" >mailbox/new/mail
+	printf 'Subject: a letter\n\n.\nbye\n' >want
+	stored_is want mailbox
+	[[ $(header Received mailbox/new/mail) = *"[$2]"* ]]
+}
+
+# all_ended: no session is left
+all_ended() {
+	[ -z "$(inside systemctl list-units -q --all --plain 'smtpd@*')" ]
+}
+
+check_delivery() {
+	listen "$1"
+	delivers 127.0.0.5 127.0.0.1
+	delivers ::1 IPv6:::1
+	[ "$(inside stat -c '%U %a' $BOX/new)" = 'smtpd 700' ]
+	[ "$(inside bash -c "stat -c '%U %a' $BOX/new/*")" = 'smtpd 600' ]
+	[ "$(inside bash -c "ls $BOX/tmp $BOX/cur | grep -c .")" = 2 ]
+	eventually all_ended
+}
+
+check_journal() {
+	listen "$1"
+	delivers 127.0.0.5 127.0.0.1
+	eventually all_ended
+	# one line for the message, one for the session, and no warning
+	journal -o cat >said
+	cat said
+	[ "$(wc -l <said)" = 2 ]
+	grep -q 'postmaster' said
+	run ! grep -qE '^<[0-9]>' said
+	# through stderr, not by syslog; what "<N>" said is the priority
+	journal -o export >fields
+	[ "$(field _TRANSPORT)" = stdout ]
+	[ "$(field SYSLOG_FACILITY)" = 2 ]
+	[ "$(field PRIORITY)" = 6 ]
+	[[ $(field _SYSTEMD_UNIT) = smtpd@*127.0.0.1:*.service ]]
+}
+
+# field NAME: its different values in the file fields
+field() {
+	sed -n "s/^$1=//p" fields | sort -u
+}
+
+check_burst() {
+	listen "$1"
+	# shellcheck disable=SC2016
+	inside bash -c '
+		for _ in {1..600}; do
+			exec {fd}<>/dev/tcp/127.0.0.1/25
+			exec {fd}>&-
+		done' 2>refused
+	[ ! -s refused ]
+	eventually all_ended
+	[ "$(inside systemctl is-active smtpd.socket)" = active ]
+	delivers 127.0.0.5 127.0.0.1
+}
+
+# call: a client that stays; what is written to $to it sends, what the server
+# says is in the file out; its process is $client
+call() {
+	rm -f to
+	mkfifo to
+	# shellcheck disable=SC2016
+	inside bash -c '
+		exec {fd}<>/dev/tcp/127.0.0.1/25
+		cat >&"$fd" & cat <&"$fd"
+		kill $!' <to >out 3>&- &
+	client=$!
+	exec {to}>to
+	eventually has_said 220
+}
+
+# has_said CODE: the client was told it
+has_said() {
+	grep -q "^$1 " out
+}
+
+# has_status: a session shows systemd what it does
+has_status() {
+	printf 'NOOP\r\n' >&"$to"
+	inside systemctl show -P StatusText 'smtpd@*.service' |
+	    grep -F '127.0.0.1'
+}
+
+check_status() {
+	listen "$1"
+	call
+	eventually has_status
+	printf 'QUIT\r\n' >&"$to"
+	exec {to}>&-
+	wait "$client"
+}
+
+check_stop() {
+	listen "$1"
+	call
+	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<postmaster>' DATA 'Subject: a letter' '' half >&"$to"
+	eventually has_said 354
+	inside systemctl stop 'smtpd@*.service'
+	wait "$client"
+	exec {to}>&-
+	[ "$(codes)" = '220 250 250 250 354 421' ]
+	[ -z "$(inside find $BOX -type f)" ]
+	all_ended
+}
+
+# analyze UNIT: verify finds nothing to say about it and the socket
+analyze() {
+	need systemd-analyze
+	mkdir units
+	cp "$ROOT/contrib/smtpd.socket" units/
+	cp "$ROOT/contrib/$1" units/smtpd@.service
+	systemd-analyze verify --man=no "$PWD/units/smtpd.socket" \
+	    "$PWD/units/smtpd@.service" >said 2>&1
+	cat said
+	[ ! -s said ]
+}
+
+# runtime UNIT: how many microseconds it lets a session have
+runtime() {
+	systemd-analyze timespan \
+	    "$(sed -n 's/^RuntimeMaxSec=//p' "$ROOT/contrib/$1")" |
+	    sed -n 's/^ *.s: //p'
+}
+
+@test "sysusers and tmpfiles: a user who cannot log in, and postmaster's Maildir" {
+	booted
+	inside systemd-sysusers
+	inside systemd-tmpfiles --create smtpd.conf
+	inside getent passwd smtpd |
+	    grep -q ':/var/mail/smtpd:/usr/sbin/nologin$'
+	[ "$(inside stat -c '%U:%G %a' /var/mail/smtpd)" = 'smtpd:smtpd 750' ]
+	inside stat -c '%U:%G %a' $BOX $BOX/{new,cur,tmp} >owners
+	[ "$(sort -u owners)" = 'smtpd:smtpd 700' ]
+}
+
+@test "strict unit: mail arrives over IPv4 and IPv6, as the user of sysusers" {
+	check_delivery smtpd@.service
+}
+
+@test "fast unit: mail arrives over IPv4 and IPv6, as the user of sysusers" {
+	check_delivery smtpd-fast@.service
+}
+
+@test "strict unit: the log is in the journal, with priorities, and not with the client" {
+	check_journal smtpd@.service
+}
+
+@test "fast unit: the log is in the journal, with priorities, and not with the client" {
+	check_journal smtpd-fast@.service
+}
+
+@test "strict unit: the socket survives 600 connections at once" {
+	check_burst smtpd@.service
+}
+
+@test "fast unit: the socket survives 600 connections at once" {
+	check_burst smtpd-fast@.service
+}
+
+@test "strict unit: systemctl status shows what a session does" {
+	check_status smtpd@.service
+}
+
+@test "fast unit: systemctl status shows what a session does" {
+	check_status smtpd-fast@.service
+}
+
+@test "strict unit: when stopped it tells the client 421 and leaves no file" {
+	check_stop smtpd@.service
+}
+
+@test "fast unit: when stopped it tells the client 421 and leaves no file" {
+	check_stop smtpd-fast@.service
+}
+
+@test "strict unit: a client that breaks off leaves no failed unit" {
+	listen smtpd@.service
+	talk 127.0.0.1 'EHLO c.example' 'MAIL FROM:<a@c.example>' >out
+	eventually all_ended
+	[ "$(inside systemctl is-active smtpd.socket)" = active ]
+}
+
+@test "strict unit: systemd-analyze verify has nothing to say" {
+	analyze smtpd@.service
+}
+
+@test "fast unit: systemd-analyze verify has nothing to say" {
+	analyze smtpd-fast@.service
+}
+
+@test "strict unit: its exposure is at most 0.3" {
+	need systemd-analyze
+	systemd-analyze security --offline=yes --no-pager --threshold=3 \
+	    "$ROOT/contrib/smtpd@.service" >said 2>&1 || {
+		cat said
+		false
+	}
+}
+
+@test "both units: a session may have its two hours" {
+	need systemd-analyze
+	[ "$(runtime smtpd@.service)" -gt 7200000000 ]
+	[ "$(runtime smtpd-fast@.service)" -gt 7200000000 ]
+}

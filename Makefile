@@ -25,6 +25,9 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
+.PHONY: all static run serve check check-asan gates bench fuzz lint \
+	install uninstall dist clean
+
 all: smtpd
 
 smtpd: $(OBJ)
@@ -74,6 +77,11 @@ bench: all
 	-@$(MAKE) static >/dev/null 2>&1
 	bash tests/bench ./smtpd
 
+fuzz:
+	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
+	tests/parse_fuzz -max_total_time=60 -max_len=4096
+
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install
 	shellcheck -s sh tests/gates contrib/run contrib/serve
@@ -83,6 +91,7 @@ lint:
 
 install: all
 	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME)
 	cp smtpd $(DESTDIR)$(SBINDIR)/$(PROGNAME)
 	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)
 	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
@@ -96,4 +105,4 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver run
+	  tests/parse_driver tests/bench_driver tests/parse_fuzz run

@@ -103,6 +103,7 @@ static struct {
 	uint64_t	 errors;
 	enum log_where	 log;
 	char		 delimiter;	/* 0: none */
+	bool		 lmtp;
 	bool		 normalize;
 	bool		 relay;
 	bool		 verbose;
@@ -492,6 +493,7 @@ enum reply {
 	SAY_VRFY,
 	SAY_HELP,
 	SAY_BYE,
+	SAY_EACH,
 	SAY_DATA,
 	SAY_CONFIG,
 	SAY_SHUTDOWN,
@@ -506,6 +508,7 @@ enum reply {
 	SAY_NO_ROOM,
 	SAY_UNKNOWN,
 	SAY_LHLO,
+	SAY_HELO_LMTP,
 	SAY_BAD_LINE,
 	SAY_LONG_LINE,
 	SAY_HELO_ARG,
@@ -518,7 +521,9 @@ enum reply {
 	SAY_BAD_RCPT,
 	SAY_NOT_DONE,
 	SAY_ORDER,
+	SAY_IN_BDAT,
 	SAY_NESTED,
+	SAY_LHLO_FIRST,
 	SAY_MAIL_FIRST,
 	SAY_RCPT_FIRST,
 	SAY_NO_USER,
@@ -547,6 +552,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
 	[SAY_HELP]	= "214 2.0.0 You may say:",
 	[SAY_BYE]	= "221 2.0.0 Bye",
+	[SAY_EACH]	= "353 A reply for each recipient follows",
 	[SAY_DATA]	= "354 Send the message, end it with a dot",
 	[SAY_CONFIG]	= "421 Not configured, try again later",
 	[SAY_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
@@ -561,6 +567,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
 	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
 	[SAY_LHLO]	= "500 LMTP is not spoken here",
+	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
 	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
 	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
 	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
@@ -573,7 +580,9 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_BAD_RCPT]	= "501 5.1.3 Bad recipient address",
 	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
 	[SAY_ORDER]	= "503 5.5.1 Not now",
+	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
 	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
+	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
 	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
 	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
 	[SAY_NO_USER]	= "550 5.1.1 No such user",
@@ -641,8 +650,11 @@ net_wait(int fd, uint64_t seconds)
 	if (until > net.until && !net.closing)
 		until = net.until;
 	for (;; now = net_now()) {
-		if (net_terminated && !net.closing)
+		if (net_terminated && fd == 0 && !net.closing)
 			return NET_TERMINATED;
+		/* what was said is sent first, it may be a 250; but soon */
+		if (net_terminated && until > now + BYE_SECONDS * 1000)
+			until = now + BYE_SECONDS * 1000;
 		left = until > now ? until - now : 0;
 		t.tv_sec = (time_t)(left / 1000);
 		t.tv_nsec = (long)(left % 1000) * 1000000;
@@ -880,7 +892,8 @@ enum outcome {
 	NO_USER,
 	FAULT,			/* ours, unspecified */
 	NO_ROOM,
-	QUOTA
+	QUOTA,
+	LOOPS			/* it was delivered there before */
 };
 
 struct rcpt {
@@ -890,6 +903,7 @@ struct rcpt {
 	ino_t		 ino;
 	unsigned	 box;
 	bool		 extended;	/* its directory has the extension */
+	bool		 loops;		/* a Delivered-To names it */
 };
 
 /* The envelope of one message: what RSET forgets. */
@@ -898,6 +912,7 @@ static struct {
 	struct rcpt	 rcpt[RECIPIENTS_MAX];
 	size_t		 rcpts;
 	bool		 utf8;
+	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
 	struct slice	 helo;
 	char		 pool[POOL_SIZE];
@@ -910,7 +925,7 @@ static struct {
 	struct smtp_header	 header;
 	struct smtp_utf8	 utf8;		/* of the body */
 	unsigned		 hops;
-	bool			 loops;		/* Delivered-To: one of ours */
+	bool			 loops;		/* one of ours, see struct rcpt */
 	bool			 labelled;	/* as MIME, or signed */
 	bool			 big;
 	bool			 in_body;
@@ -1056,16 +1071,20 @@ envelope_keep(struct slice local, struct slice domain, struct slice *out)
 	return true;
 }
 
-static bool
-envelope_has(struct slice address)
+/* A Delivered-To field: does it name one of ours? */
+static void
+envelope_delivered_to(struct slice address)
 {
+	struct rcpt *r;
+
 	if (address.n > 1 && address.p[0] == '<' &&
 	    address.p[address.n - 1] == '>')
 		address = (struct slice){ address.p + 1, address.n - 2 };
-	for (size_t i = 0; i < envelope.rcpts; i++)
-		if (smtp_same(rcpt_address(&envelope.rcpt[i]), address))
-			return true;
-	return false;
+	for (size_t i = 0; i < envelope.rcpts; i++) {
+		r = &envelope.rcpt[i];
+		r->loops = r->loops || smtp_same(rcpt_address(r), address);
+		message.loops = message.loops || r->loops;
+	}
 }
 
 /* SECONDS.MmicrosPpidQn, the head of the file's name and the mail's ID. */
@@ -1092,7 +1111,7 @@ message_field(struct slice name, struct slice value)
 	if (smtp_is(name, "Received"))
 		message.hops++;
 	else if (smtp_is(name, "Delivered-To"))
-		message.loops = message.loops || envelope_has(value);
+		envelope_delivered_to(value);
 	else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
 		smtp_put(&message.msgid, value);
 	else if (smtp_is(name, "MIME-Version") ||
@@ -1151,14 +1170,16 @@ message_label(struct smtp_text *t)
  * The first box's copy is written while the message comes in; the others are
  * copied from it at the end.  In this order, and in no other: write, fsync,
  * close, for every box; link into new/, for every box; then unlink from tmp/
- * and fsync new/.  What fails takes back all that was linked.
+ * and fsync new/.  What fails takes back all that was linked; or, where the
+ * client takes a reply for each recipient, what was linked into that box.
  */
 struct box {
 	size_t		 first;		/* its first recipient */
 	size_t		 rcpts;
 	uint64_t	 octets;	/* of its copy */
+	enum outcome	 outcome;
 	bool		 tmp;		/* a file of ours is in tmp/ */
-	bool		 linked;	/* and in new/ */
+	bool		 linked;	/* and in new/, not yet for good */
 };
 
 static struct {
@@ -1168,9 +1189,12 @@ static struct {
 	size_t		 here;		/* the box that is open */
 	int		 dir;		/* its directory, and its new/ */
 	int		 new;
-	off_t		 body;		/* where the message begins */
+	int		 source;	/* the message, to copy from */
+	off_t		 body;		/* where it begins there */
+	struct smtp_text label;		/* what goes above it */
+	char		 label_text[256];
 	char		 root[PATH_MAX];	/* no alias leads out of here */
-} maildir = { .dir = -1, .new = -1 };
+} maildir = { .dir = -1, .new = -1, .source = -1 };
 
 /* What stands for the placeholders of a recipient; buf holds the user. */
 static struct smtp_values
@@ -1469,23 +1493,29 @@ box_unlink(size_t b, const char *in)
 	return o;
 }
 
+static void
+box_take_back(size_t b)
+{
+	struct box *box = &maildir.box[b];
+
+	if (box->linked)
+		(void)box_unlink(b, "new/");
+	if (box->tmp)
+		(void)box_unlink(b, "tmp/");
+	box->linked = box->tmp = false;
+}
+
 /* Take back whatever a message left behind; at exit, too. */
 static void
 maildir_abort(void)
 {
-	struct box *box;
-
 	if (file.fd != -1)
 		close(file.fd);
-	file.fd = -1;
-	for (size_t b = 0; b < maildir.boxes; b++) {
-		box = &maildir.box[b];
-		if (box->linked)
-			(void)box_unlink(b, "new/");
-		if (box->tmp)
-			(void)box_unlink(b, "tmp/");
-		box->linked = box->tmp = false;
-	}
+	if (maildir.source != -1)
+		close(maildir.source);
+	file.fd = maildir.source = -1;
+	for (size_t b = 0; b < maildir.boxes; b++)
+		box_take_back(b);
 	maildir.boxes = 0;
 }
 
@@ -1524,9 +1554,9 @@ maildir_begin(void)
 	return o == DONE ? DONE : maildir_failed(o);
 }
 
-/* Write a box's copy of the message that source holds. */
+/* Write a box's copy, from the source. */
 static enum outcome
-box_copy(size_t b, int source, struct slice label)
+box_copy(size_t b)
 {
 	off_t at = maildir.body;
 	enum outcome o = box_create(b);
@@ -1535,12 +1565,12 @@ box_copy(size_t b, int source, struct slice label)
 	if (o == DONE)
 		o = box_trace(b);
 	if (o == DONE)
-		o = file_put(label);
+		o = file_put(smtp_written(&maildir.label));
 	while (o == DONE) {
 		o = file_flush();
 		if (o != DONE)
 			break;
-		n = pread(source, file.buf, sizeof(file.buf), at);
+		n = pread(maildir.source, file.buf, sizeof(file.buf), at);
 		if (n == 0)
 			break;
 		if (n > 0) {
@@ -1549,48 +1579,49 @@ box_copy(size_t b, int source, struct slice label)
 		} else if (errno != EINTR)
 			o = failed("read", NULL);
 	}
-	if (o == DONE)
-		o = file_sync();
-	maildir.box[b].octets = file.octets;
 	return o;
 }
 
-/* Complete the copies in every tmp/.  Only a message that gets a label has
- * to be written again for the first box. */
+/* The first box's file is complete, unless it wants a label: then it is no
+ * more than a source, and the box gets a copy, too. */
 static enum outcome
-maildir_complete(void)
+maildir_source(void)
 {
-	char buf[256];
-	struct smtp_text label = SMTP_TEXT(buf);
-	enum outcome o = DONE;
-	size_t b = 1;
-	int source;
+	enum outcome o = file_flush();
 
-	message_label(&label);
-	if (label.n == 0 && maildir.boxes == 1) {
-		o = file_sync();
-		maildir.box[0].octets = file.octets;
+	maildir.label = SMTP_TEXT(maildir.label_text);
+	message_label(&maildir.label);
+	if (o != DONE || (maildir.label.n == 0 && maildir.boxes == 1))
 		return o;
-	}
-	o = file_flush();
-	source = dup(file.fd);
-	if (o == DONE && source == -1)
-		o = failed("dup", NULL);
-	if (o == DONE && label.n > 0) {
-		b = 0;
-		o = box_unlink(0, "tmp/");
-		maildir.box[0].tmp = o != DONE;
+	maildir.source = dup(file.fd);
+	if (maildir.source == -1)
+		return failed("dup", NULL);
+	if (maildir.label.n == 0)
+		return DONE;
+	close(file.fd);
+	file.fd = -1;
+	o = box_unlink(0, "tmp/");
+	maildir.box[0].tmp = o != DONE;
+	return o;
+}
+
+/* A box's copy is complete in its tmp/, and made to last. */
+static enum outcome
+box_complete(size_t b)
+{
+	enum outcome o = DONE, synced;
+
+	if (b > 0 || file.fd == -1)
+		o = box_copy(b);
+	if (file.fd == -1)
+		return o;
+	synced = o == DONE ? file_sync() : DONE;
+	if (o != DONE) {
 		close(file.fd);
 		file.fd = -1;
-	} else if (o == DONE) {
-		o = file_sync();
-		maildir.box[0].octets = file.octets;
 	}
-	for (; o == DONE && b < maildir.boxes; b++)
-		o = box_copy(b, source, smtp_written(&label));
-	if (source != -1)
-		close(source);
-	return o;
+	maildir.box[b].octets = file.octets;
+	return o == DONE ? synced : o;
 }
 
 static enum outcome
@@ -1625,8 +1656,49 @@ box_settle(size_t b)
 	return rc == -1 ? failed("fsync", "new/") : DONE;
 }
 
-/* Deliver to every box, or to none.  When this has said DONE the message
- * outlives a power cut. */
+/* One step for every box that is well so far.  Unless each stands by itself,
+ * the first failure is everyone's. */
+static enum outcome
+maildir_step(enum outcome (*step)(size_t))
+{
+	struct box *box;
+
+	for (size_t b = 0; b < maildir.boxes; b++) {
+		box = &maildir.box[b];
+		if (box->outcome != DONE)
+			continue;
+		box->outcome = step(b);
+		if (box->outcome != DONE && !envelope.each)
+			return box->outcome;
+		if (box->outcome != DONE)
+			box_take_back(b);
+	}
+	return DONE;
+}
+
+/* Leave out the boxes whose recipients all had the message before. */
+static enum outcome
+box_check_loop(size_t b)
+{
+	if (!message.loops)
+		return DONE;
+	for (size_t i = maildir.box[b].first; i < envelope.rcpts; i++)
+		if (envelope.rcpt[i].box == b && !envelope.rcpt[i].loops)
+			return DONE;
+	return LOOPS;
+}
+
+/* What became of one recipient, once maildir_commit() said DONE. */
+static enum outcome
+rcpt_outcome(const struct rcpt *r)
+{
+	if (r->loops)
+		return LOOPS;
+	return conf.maildir == NULL ? DONE : maildir.box[r->box].outcome;
+}
+
+/* Deliver to every box or to none; or, with a reply for each, to those that
+ * take it.  Where this comes to DONE the message outlives a power cut. */
 static enum outcome
 maildir_commit(void)
 {
@@ -1634,14 +1706,19 @@ maildir_commit(void)
 
 	if (conf.maildir == NULL)
 		return DONE;
-	o = maildir_complete();
-	for (size_t b = 0; o == DONE && b < maildir.boxes; b++)
-		o = box_link(b);
-	for (size_t b = 0; o == DONE && b < maildir.boxes; b++)
-		o = box_settle(b);
+	o = maildir_source();
+	if (o == DONE)
+		o = maildir_step(box_complete);
+	if (o == DONE)
+		o = maildir_step(box_check_loop);
+	if (o == DONE)
+		o = maildir_step(box_link);
+	if (o == DONE)
+		o = maildir_step(box_settle);
 	if (o != DONE)
 		return maildir_failed(o);
-	maildir.boxes = 0;
+	for (size_t b = 0; b < maildir.boxes; b++)
+		maildir.box[b].linked = false;
 	return DONE;
 }
 
@@ -1797,6 +1874,10 @@ say_outcome(enum outcome o)
 		return SAY_QUOTA;
 	case NO_USER:
 		return SAY_NO_USER;
+	case LOOPS:
+		return SAY_LOOP;
+	case DONE:
+		return conf.maildir == NULL ? SAY_DRY : SAY_DELIVERED;
 	default:
 		return SAY_FAULT;
 	}
@@ -1824,6 +1905,8 @@ helo_keep(struct session *s, struct slice arg)
 static enum reply
 do_helo(struct session *s, struct slice arg)
 {
+	if (conf.lmtp)
+		return SAY_HELO_LMTP;
 	if (!helo_keep(s, arg))
 		return SAY_HELO_ARG;
 	s->esmtp = false;
@@ -1846,7 +1929,7 @@ ehlo_line(const char *word, uint64_t number, bool has_number, bool last)
 
 /* Writes its reply itself, being the one of many lines. */
 static enum reply
-do_ehlo(struct session *s, struct slice arg)
+do_extended_helo(struct session *s, struct slice arg)
 {
 	if (!helo_keep(s, arg))
 		return SAY_HELO_ARG;
@@ -1857,10 +1940,24 @@ do_ehlo(struct session *s, struct slice arg)
 	ehlo_line("8BITMIME", 0, false, false);
 	ehlo_line("SMTPUTF8", 0, false, false);
 	ehlo_line("CHUNKING", 0, false, false);
+	if (!conf.lmtp)
+		ehlo_line("PRDR", 0, false, false);
 	ehlo_line("LIMITS RCPTMAX=", conf.recipients, true, false);
 	ehlo_line("ENHANCEDSTATUSCODES", 0, false, false);
 	ehlo_line("HELP", 0, false, true);
 	return SAY_NOTHING;
+}
+
+static enum reply
+do_ehlo(struct session *s, struct slice arg)
+{
+	return conf.lmtp ? SAY_HELO_LMTP : do_extended_helo(s, arg);
+}
+
+static enum reply
+do_lhlo(struct session *s, struct slice arg)
+{
+	return conf.lmtp ? do_extended_helo(s, arg) : SAY_LHLO;
 }
 
 /* Is there room for a message of so many octets? */
@@ -1902,6 +1999,16 @@ say_param(enum smtp_status status)
 	}
 }
 
+/* DSN parameters come unasked: they are told, and that is all (RFC 3461). */
+static void
+log_dsn(struct slice arg)
+{
+	log_begin(LOG_INFO, "dsn-ignored");
+	log_client();
+	log_quoted("what", arg);
+	log_end();
+}
+
 static enum reply
 do_mail(struct session *s, struct slice arg)
 {
@@ -1911,12 +2018,15 @@ do_mail(struct session *s, struct slice arg)
 	struct slice rest, domain;
 	enum reply say;
 
+	if (conf.lmtp && s->state == S_HELO)
+		return SAY_LHLO_FIRST;
 	status = smtp_parse_path(arg, "FROM", &path, &rest);
 	if (status == SMTP_EVALUE)
 		return SAY_SYNTAX;
 	if (status != SMTP_OK || path.second_at)
 		return SAY_BAD_SENDER;
-	status = smtp_parse_mail(rest, 0, &mail);
+	status = smtp_parse_mail(rest, conf.lmtp ? 0 : SMTP_WITH_PRDR,
+	    &mail);
 	if (status != SMTP_OK)
 		return say_param(status);
 	say = check_utf8(&path, mail.smtputf8, SAY_SENDER_UTF8,
@@ -1931,7 +2041,10 @@ do_mail(struct session *s, struct slice arg)
 	if (path.local.n > 0 &&
 	    !envelope_keep(path.local, domain, &envelope.sender))
 		return SAY_BAD_SENDER;
+	if (mail.dsn)
+		log_dsn(arg);
 	envelope.utf8 = mail.smtputf8;
+	envelope.each = conf.lmtp || mail.prdr;
 	s->state = S_MAIL;
 	return SAY_SENDER;
 }
@@ -2002,6 +2115,8 @@ do_rcpt(struct session *s, struct slice arg)
 	o = maildir_find(r);
 	if (o != DONE)
 		return say_outcome(o);
+	if (dsn)
+		log_dsn(arg);
 	envelope.rcpts++;
 	s->state = S_RCPT;
 	return SAY_RCPT;
@@ -2016,8 +2131,8 @@ message_begin(struct session *s)
 	message.data.newline = net.newline == NL_LF ? SMTP_LF :
 	    conf.normalize ? SMTP_CRLF_OR_LF : SMTP_CRLF;
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
-	envelope.protocol = envelope.utf8 ? "UTF8SMTP" :
-	    s->esmtp ? "ESMTP" : "SMTP";
+	envelope.protocol = conf.lmtp ? envelope.utf8 ? "UTF8LMTP" : "LMTP" :
+	    envelope.utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
 	s->rate_since = net_now();
 	s->rate_from = net.received;
 	message.outcome = maildir_begin();
@@ -2093,7 +2208,7 @@ message_verdict(void)
 		return SAY_TOO_BIG;
 	if (message.data.bare && !conf.normalize)
 		return SAY_BARE;
-	if (message.loops || message.hops >= HOPS_MAX)
+	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
 		return SAY_LOOP;
 	if (message.outcome != DONE)
 		return say_outcome(message.outcome);
@@ -2120,26 +2235,76 @@ log_message(enum reply say)
 	log_end();
 }
 
-/* The reply to a message's end, and the end of its transaction.  A 5xx here
- * is no error of the session's: clients may send on. */
 static void
-message_reply(struct session *s, enum reply say)
+log_refused(enum reply say, struct slice what)
+{
+	log_begin(LOG_NOTICE, "refused");
+	log_client();
+	log_key("reply");
+	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	log_quoted("what", what);
+	log_end();
+}
+
+/* One reply to a message, or to its delivery to one recipient. */
+static void
+delivery_reply(enum reply say)
 {
 	char buf[sizeof(message.id_text) + PATH_MAX + 16];
 	struct smtp_text more = SMTP_TEXT(buf);
 
-	if (say == SAY_DELIVERED) {
+	if (say == SAY_DELIVERED)
 		smtp_put(&more, smtp_written(&message.id));
-		s->errors = s->junk = 0;
-		logged.messages++;
-	} else if (say != SAY_DRY)
-		logged.refused++;
 	if (say == SAY_DELIVERED && peer.terminal) {
 		smtp_puts(&more, " in ");
 		smtp_puts(&more, conf.maildir);
 	}
 	logged.deferred = logged.deferred || reply_text[say][0] == '4';
 	net_reply(say, smtp_written(&more));
+}
+
+/* A reply for each recipient, in their order: to say, or, for SAY_NOTHING,
+ * what became of it.  The best of them is returned, and of two failures
+ * that which may pass. */
+static enum reply
+each_reply(enum reply all)
+{
+	enum reply say, best = SAY_NOTHING;
+	const struct rcpt *r = envelope.rcpt;
+
+	for (; r < envelope.rcpt + envelope.rcpts; r++) {
+		say = all != SAY_NOTHING ? all : say_outcome(rcpt_outcome(r));
+		delivery_reply(say);
+		if (reply_text[say][0] != '2')
+			log_refused(say, rcpt_address(r));
+		if (best == SAY_NOTHING ||
+		    reply_text[say][0] < reply_text[best][0])
+			best = say;
+	}
+	return best;
+}
+
+/* The reply or replies to a message's end, and the end of its transaction.  A
+ * 5xx here is no error of the session's: clients may send on. */
+static void
+message_reply(struct session *s, enum reply say)
+{
+	if (conf.lmtp) {
+		say = each_reply(say);
+	} else if (say == SAY_NOTHING && envelope.each) {
+		net_reply(SAY_EACH, smtp_slice(""));
+		say = each_reply(say);
+		delivery_reply(say);
+	} else {
+		if (say == SAY_NOTHING)
+			say = say_outcome(DONE);
+		delivery_reply(say);
+	}
+	if (say == SAY_DELIVERED) {
+		s->errors = s->junk = 0;
+		logged.messages++;
+	} else if (say != SAY_DRY)
+		logged.refused++;
 	log_message(say);
 	transaction_end(s);
 }
@@ -2157,10 +2322,19 @@ message_end(struct session *s)
 	say = message_verdict();
 	if (say == SAY_NOTHING) {
 		o = maildir_commit();
-		say = o != DONE ? say_outcome(o) :
-		    conf.maildir == NULL ? SAY_DRY : SAY_DELIVERED;
+		say = o == DONE ? SAY_NOTHING : say_outcome(o);
 	}
 	message_reply(s, say);
+}
+
+/* There will be no message: one reply, whatever the protocol. */
+static void
+message_refuse(struct session *s, enum reply say)
+{
+	delivery_reply(say);
+	logged.refused++;
+	log_message(say);
+	transaction_end(s);
 }
 
 /* Writes its two replies itself. */
@@ -2171,9 +2345,9 @@ do_data(struct session *s, struct slice arg)
 
 	(void)arg;
 	if (s->state == S_TRIED)
-		return SAY_NO_RCPT;
+		return conf.lmtp ? SAY_RCPT_FIRST : SAY_NO_RCPT;
 	if (message_begin(s) != DONE) {
-		message_reply(s, say_outcome(message.outcome));
+		message_refuse(s, say_outcome(message.outcome));
 		return SAY_NOTHING;
 	}
 	net_reply(SAY_DATA, smtp_slice(""));
@@ -2236,14 +2410,14 @@ do_bdat(struct session *s, struct slice arg)
 	if (keep && last)
 		(void)message_decode(chunk_end, &left);
 	say = message_verdict();
-	if (say != SAY_NOTHING) {
-		message_reply(s, say);
-		return SAY_NOTHING;
-	}
-	s->state = S_BDAT;
-	if (!last)
+	if (say == SAY_NOTHING && !last) {
+		s->state = S_BDAT;
 		return SAY_CHUNK;
-	message_end(s);
+	}
+	if (last)
+		message_end(s);
+	else
+		message_refuse(s, say);
 	return SAY_NOTHING;
 }
 
@@ -2277,6 +2451,7 @@ do_vrfy(struct session *s, struct slice arg)
 {
 	struct smtp_path path;
 	struct slice rest, domain;
+	enum reply say;
 
 	(void)s;
 	if (smtp_parse_path(arg, "", &path, &rest) != SMTP_OK ||
@@ -2284,6 +2459,9 @@ do_vrfy(struct session *s, struct slice arg)
 		return SAY_BAD_RCPT;
 	if (rest.n > 0 && !smtp_is(rest, "SMTPUTF8"))
 		return SAY_SYNTAX;
+	say = check_utf8(&path, rest.n > 0, SAY_RCPT_UTF8, SAY_BAD_RCPT);
+	if (say != SAY_NOTHING)
+		return say;
 	domain = path.domain.n > 0 ? path.domain : domain_default();
 	if (path.domain.n > 0 && domain_find(domain) != YES)
 		return SAY_VRFY;
@@ -2314,14 +2492,6 @@ do_xclient(struct session *s, struct slice arg)
 }
 
 static enum reply
-do_lhlo(struct session *s, struct slice arg)
-{
-	(void)s;
-	(void)arg;
-	return SAY_LHLO;
-}
-
-static enum reply
 do_help(struct session *s, struct slice arg)
 {
 	(void)s;
@@ -2343,6 +2513,7 @@ static const struct command {
 } commands[] = {
 	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, do_helo },
 	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_ehlo },
+	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_lhlo },
 	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, do_mail },
 	{ "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT, SAY_MAIL_FIRST, false,
 	    do_rcpt },
@@ -2353,8 +2524,8 @@ static const struct command {
 	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, do_quit },
 	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, do_vrfy },
 	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, do_help },
-	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
-	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
+	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, do_ok },
+	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, do_ok },
 	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
 	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
 	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
@@ -2363,8 +2534,7 @@ static const struct command {
 	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
 	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
 	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, do_xclient },
-	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_lhlo }
+	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, do_xclient }
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -2388,15 +2558,21 @@ command_run(struct session *s, const struct command *c, struct slice arg)
 	if (c->arg == ARG_MUST && arg.n == 0)
 		return SAY_NEED_ARG;
 	if ((c->when & s->state) == 0)
-		return c->order;
+		return s->state == S_BDAT ? SAY_IN_BDAT : c->order;
 	return c->run(s, arg);
 }
 
+/* Is it of use in this state, and here at all? */
 static bool
-command_works(const struct command *c)
+command_works(const struct command *c, enum state state)
 {
-	return c->run != do_not_done && c->run != do_xclient &&
-	    c->run != do_lhlo;
+	if (c->run == do_bdat)
+		return (state & (S_RCPT | S_BDAT)) != 0;
+	if (c->run == do_helo || c->run == do_ehlo)
+		return !conf.lmtp;
+	if (c->run == do_lhlo)
+		return conf.lmtp;
+	return c->run != do_not_done && c->run != do_xclient;
 }
 
 /* HELP: the verbs that may be said now. */
@@ -2404,7 +2580,7 @@ static void
 command_list(enum state state, struct smtp_text *more)
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
-		if (!command_works(&commands[i]) ||
+		if (!command_works(&commands[i], state) ||
 		    (commands[i].when & state) == 0)
 			continue;
 		smtp_puts(more, " ");
@@ -2421,7 +2597,7 @@ command_guess(struct slice verb, struct smtp_text *more)
 
 	for (size_t i = 0; i < COMMANDS; i++) {
 		d = smtp_distance(verb, smtp_slice(commands[i].verb));
-		if (d < least && command_works(&commands[i])) {
+		if (d < least && command_works(&commands[i], S_ANY)) {
 			least = d;
 			best = &commands[i];
 		}
@@ -2431,17 +2607,6 @@ command_guess(struct slice verb, struct smtp_text *more)
 	smtp_puts(more, "; did you mean ");
 	smtp_puts(more, best->verb);
 	smtp_puts(more, "?");
-}
-
-static void
-log_refused(enum reply say, struct slice line)
-{
-	log_begin(LOG_NOTICE, "refused");
-	log_client();
-	log_key("reply");
-	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
-	log_quoted("line", line);
-	log_end();
 }
 
 /* Reply, count what has to be counted, and send away who errs too often. */
@@ -2517,7 +2682,7 @@ session_greet(void)
 	struct smtp_text t = SMTP_TEXT(buf);
 
 	smtp_puts(&t, conf.hostname);
-	smtp_puts(&t, " ESMTP");
+	smtp_puts(&t, conf.lmtp ? " LMTP" : " ESMTP");
 	net_reply(SAY_GREETING, smtp_written(&t));
 	if (peer.terminal) {
 		net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, "
@@ -2738,6 +2903,8 @@ static const struct option_row options[] = {
 	    "longest wait for the client (300)" },
 	{ 'e', "errors", "N", set_number, &conf.errors, 1, 1000000,
 	    "errors before the client is sent away (20)" },
+	{ 'l', "lmtp", NULL, set_flag, &conf.lmtp, 0, 0,
+	    "speak LMTP (RFC 2033); not on port 25" },
 	{ 0, "relay", NULL, set_flag, &conf.relay, 0, 0,
 	    "accept recipients in any domain" },
 	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
@@ -2818,14 +2985,16 @@ static void
 conf_file(const char *path)
 {
 	static char buf[64 * 1024];
+	static bool seen;
 	unsigned number = 1;
 	size_t have = 0;
 	char *line, *lf;
 	ssize_t n;
 	int fd;
 
-	if (have < sizeof(buf) && buf[0] != '\0')
+	if (seen)
 		die(EXIT_OPTION, "--config: only one");
+	seen = true;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	do {
 		n = fd == -1 ? -1 : read(fd, buf + have,
@@ -3037,6 +3206,9 @@ conf_test(void)
 	    conf.label != NULL ? conf.label : "off",
 	    conf.delimiter != '\0' ? &conf.delimiter : "",
 	    conf.relay ? "yes" : "no");
+	if (conf.lmtp)
+		printf("lmtp\nwarning: LMTP must not be served on port 25 "
+		    "(RFC 2033, 5)\n");
 	if (conf.recipients < 100)
 		printf("warning: RFC 5321, 4.5.3.1.8 wants 100 recipients "
 		    "at least\n");

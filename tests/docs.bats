@@ -38,7 +38,7 @@ section() {
 @test "docs: the man page has its sections, in the order of mdoc(7)" {
 	grep -oE '^\.Sh .*' "$ROOT/smtpd.8" | sed 's/^\.Sh //; s/"//g' >got
 	printf '%s\n' NAME SYNOPSIS DESCRIPTION ENVIRONMENT FILES 'EXIT STATUS' \
-	    EXAMPLES 'SEE ALSO' STANDARDS 'SECURITY CONSIDERATIONS' CAVEATS >want
+	    EXAMPLES 'SEE ALSO' STANDARDS CAVEATS 'SECURITY CONSIDERATIONS' >want
 	grep -xFf want got | diff want -
 }
 

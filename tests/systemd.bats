@@ -149,7 +149,7 @@ call() {
 	# shellcheck disable=SC2016
 	inside bash -c '
 		exec {fd}<>/dev/tcp/127.0.0.1/25
-		cat >&"$fd" & cat <&"$fd"
+		cat <&0 >&"$fd" & cat <&"$fd"
 		kill $!' <to >out 3>&- &
 	client=$!
 	exec {to}>to
@@ -263,7 +263,11 @@ runtime() {
 
 @test "strict unit: a client that breaks off leaves no failed unit" {
 	listen smtpd@.service
-	talk 127.0.0.1 'EHLO c.example' 'MAIL FROM:<a@c.example>' >out
+	# shellcheck disable=SC2016
+	inside bash -c '
+		exec {fd}<>/dev/tcp/127.0.0.1/25
+		read -r -u "$fd" line
+		printf "EHLO c.example\r\nMAIL FROM:<a@c.example>\r\n" >&"$fd"'
 	eventually all_ended
 	[ "$(inside systemctl is-active smtpd.socket)" = active ]
 }

@@ -143,7 +143,9 @@ smtp_put(struct smtp_text *t, struct slice s)
 		s.n = t->size - t->n;
 		t->cut = true;
 	}
-	memcpy(t->p + t->n, s.p, s.n);
+	/* an empty slice may point nowhere, and memcpy minds */
+	if (s.n > 0)
+		memcpy(t->p + t->n, s.p, s.n);
 	t->n += s.n;
 }
 

@@ -468,7 +468,7 @@ leave(enum exit_status status, const char *how)
 	log_number("messages", logged.messages);
 	log_number("refused", logged.refused);
 	log_number("seconds", (uint64_t)(time(NULL) - logged.began));
-	if (conf.maildir != NULL && geteuid() == 0)
+	if (logged.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
 	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
@@ -611,7 +611,6 @@ static struct {
 	char		 out[OUT_SIZE] __attribute__((aligned(4096)));
 	size_t		 in_at, in_n, out_n;
 	uint64_t	 received;	/* octets, ever */
-	unsigned	 fills;
 	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
 	const char	*prompt;	/* at a terminal */
 	int64_t		 until;		/* the end of the longest session */
@@ -745,13 +744,14 @@ bye(enum reply say, const char *how)
 	leave(EXIT_BROKEN, how);
 }
 
-/* A client that never pauses never lets us wait: look for signals anyway. */
+/* Where input is there already pselect(2) does not let a signal in, and a
+ * client that never pauses would keep it out: look for it. */
 static void
 net_check_signals(void)
 {
 	sigset_t pending;
 
-	if (++net.fills % 16 == 0 && sigpending(&pending) == 0 &&
+	if (sigpending(&pending) == 0 &&
 	    (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
 	    sigismember(&pending, SIGHUP)))
 		bye(SAY_SHUTDOWN, "terminated");
@@ -1494,6 +1494,14 @@ box_unlink(size_t b, const char *in)
 }
 
 static void
+source_close(void)
+{
+	if (maildir.source != -1)
+		close(maildir.source);
+	maildir.source = -1;
+}
+
+static void
 box_take_back(size_t b)
 {
 	struct box *box = &maildir.box[b];
@@ -1511,9 +1519,8 @@ maildir_abort(void)
 {
 	if (file.fd != -1)
 		close(file.fd);
-	if (maildir.source != -1)
-		close(maildir.source);
-	file.fd = maildir.source = -1;
+	file.fd = -1;
+	source_close();
 	for (size_t b = 0; b < maildir.boxes; b++)
 		box_take_back(b);
 	maildir.boxes = 0;
@@ -1709,6 +1716,7 @@ maildir_commit(void)
 	o = maildir_source();
 	if (o == DONE)
 		o = maildir_step(box_complete);
+	source_close();
 	if (o == DONE)
 		o = maildir_step(box_check_loop);
 	if (o == DONE)

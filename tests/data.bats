@@ -297,6 +297,16 @@ refused_with() {
 	stored_is want
 }
 
+@test "data: where a line is no field, the header has ended" {
+	{
+		printf '%s\n' 'Subject: x' 'no field' 'Delivered-To: u@example.org'
+		seq -f 'Received: %.0f' 150
+	} >want
+	deliver want
+	[ "$(full_codes)" = "$GOOD" ]
+	stored_is want
+}
+
 @test "data: one looping recipient fails the message for all" {
 	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' \
 	    'RCPT TO:<v@example.org>' DATA 'Delivered-To: v@example.org' '' x . QUIT

@@ -249,6 +249,49 @@ flooded() {
 	[ $bad = 0 ]
 }
 
+@test "SIGTERM: is noticed while there is always more to read" {
+	local what bad=0
+	launched
+	OPTS+=(-s 3M)
+	for what in DATA NOOP; do
+		# a session, and then a hole that takes minutes to read
+		case $what in
+		DATA)	printf '%s\r\n' 'MAIL FROM:<a@c.example>' \
+			    'RCPT TO:<u@example.org>' DATA >in ;;
+		NOOP)	printf 'NOOP ' >in ;;
+		esac
+		truncate -s 1T in
+		status=0
+		py "$SMTPD" "${OPTS[@]}" <<-'P' || status=$?
+			import os
+			import signal
+			import subprocess
+			import sys
+			import talk
+
+			fd = os.open('in', os.O_RDONLY)
+			with open('out', 'wb') as out, open('log', 'wb') as log:
+			    child = subprocess.Popen(sys.argv[1:], stdin=fd, stdout=out,
+			        stderr=log)
+			end = talk.time.monotonic() + talk.LIMIT
+			# the offset is ours, too: it tells how far it is
+			while os.lseek(fd, 0, os.SEEK_CUR) < 10000000:
+			    if talk.time.monotonic() > end or child.poll() is not None:
+			        child.kill()
+			        sys.exit('it does not read on')
+			child.send_signal(signal.SIGTERM)
+			sys.exit(talk.ended(child))
+		P
+		[ "$status" = 1 ] || { echo "$what: status $status"; bad=1; }
+		[[ $(full_codes) = *' 421/4.3.2' ]] || {
+			echo "$what: $(full_codes)"
+			bad=1
+		}
+		nothing_kept || { echo "$what: a file is left"; bad=1; }
+	done
+	[ $bad = 0 ]
+}
+
 @test "SIGTERM: is noticed while a client takes no replies" {
 	launched
 	OPTS+=(-e 9999)

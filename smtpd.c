@@ -1166,9 +1166,9 @@ message_label(struct smtp_text *t)
 /* ---- 7. maildir: which directory, and how it gets there ---------------- */
 
 /*
- * A box is a mailbox that gets a copy: a directory, by device and inode.
- * The first box's copy is written while the message comes in; the others are
- * copied from it at the end.  In this order, and in no other: write, fsync,
+ * A box is a mailbox that gets a copy: a directory, by device and inode.  The
+ * copy of one, its home, is written while the message comes in; the others
+ * are copied from it at the end.  In this order, and in no other: write, fsync,
  * close, for every box; link into new/, for every box; then unlink from tmp/
  * and fsync new/.  What fails takes back all that was linked; or, where the
  * client takes a reply for each recipient, what was linked into that box.
@@ -1186,6 +1186,7 @@ static struct {
 	bool		 template;	/* the path has placeholders */
 	struct box	 box[RECIPIENTS_MAX];
 	size_t		 boxes;
+	size_t		 home;		/* the box the message comes into */
 	size_t		 here;		/* the box that is open */
 	int		 dir;		/* its directory, and its new/ */
 	int		 new;
@@ -1535,28 +1536,42 @@ maildir_failed(enum outcome o)
 	return o;
 }
 
+/* Begin the message in a box; its ID may be taken there already. */
 static enum outcome
-maildir_begin(void)
+box_begin(size_t b)
 {
 	enum { TRIES = 3 };
 	enum outcome o = FAULT;
 
-	message_new_id();
+	for (int i = 0; i < TRIES && o != DONE; i++) {
+		message_new_id();
+		errno = 0;
+		o = box_create(b);
+		if (errno != EEXIST)
+			break;
+	}
+	return o == DONE ? box_trace(b) : o;
+}
+
+/* Begin the message in the first box, or, where each stands by itself, in
+ * the first that takes it. */
+static enum outcome
+maildir_begin(void)
+{
+	enum outcome o = FAULT;
+
 	if (conf.maildir == NULL)
 		return DONE;
 	if (maildir.template)
 		box_close();
 	maildir_group();
-	for (int i = 0; i < TRIES && o == FAULT; i++) {
-		if (i > 0)
-			message_new_id();
-		errno = 0;
-		o = box_create(0);
-		if (o != DONE && errno != EEXIST)
+	for (size_t b = 0; b < maildir.boxes && o != DONE; b++) {
+		o = box_begin(b);
+		maildir.box[b].outcome = o;
+		maildir.home = b;
+		if (!envelope.each)
 			break;
 	}
-	if (o == DONE)
-		o = box_trace(0);
 	maildir.body = (off_t)(file.octets + file.n);
 	return o == DONE ? DONE : maildir_failed(o);
 }
@@ -1589,8 +1604,8 @@ box_copy(size_t b)
 	return o;
 }
 
-/* The first box's file is complete, unless it wants a label: then it is no
- * more than a source, and the box gets a copy, too. */
+/* The file in the home box is complete, unless it wants a label: then it is
+ * no more than a source, and that box gets a copy, too. */
 static enum outcome
 maildir_source(void)
 {
@@ -1607,8 +1622,8 @@ maildir_source(void)
 		return DONE;
 	close(file.fd);
 	file.fd = -1;
-	o = box_unlink(0, "tmp/");
-	maildir.box[0].tmp = o != DONE;
+	o = box_unlink(maildir.home, "tmp/");
+	maildir.box[maildir.home].tmp = o != DONE;
 	return o;
 }
 
@@ -1618,7 +1633,7 @@ box_complete(size_t b)
 {
 	enum outcome o = DONE, synced;
 
-	if (b > 0 || file.fd == -1)
+	if (b != maildir.home || file.fd == -1)
 		o = box_copy(b);
 	if (file.fd == -1)
 		return o;

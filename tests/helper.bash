@@ -16,6 +16,7 @@ bats_require_minimum_version 1.5.0
 ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 : "${SMTPD:=$ROOT/smtpd}"
 : "${DRIVER:=$ROOT/tests/parse_driver}"
+[[ $SMTPD = /* ]] || SMTPD=$PWD/$SMTPD
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1

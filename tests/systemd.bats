@@ -35,6 +35,10 @@ setup_file() {
 	cp "$CONTRIB/smtpd.sysusers" "$tree/etc/sysusers.d/smtpd.conf"
 	cp "$CONTRIB/smtpd.tmpfiles" "$tree/etc/tmpfiles.d/smtpd.conf"
 	echo mx.example >"$tree/etc/hostname"
+	# for a build with sanitizers, which would look into /proc
+	mkdir "$tree/etc/systemd/system.conf.d"
+	printf '[Manager]\nDefaultEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
+	    >"$tree/etc/systemd/system.conf.d/sanitizers.conf"
 	"$SDBOOT" start "$BATS_FILE_TMPDIR/machine" "$tree"
 	inside systemd-sysusers
 	inside systemd-tmpfiles --create smtpd.conf

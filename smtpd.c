@@ -1544,7 +1544,8 @@ box_begin(size_t b)
 	enum outcome o = FAULT;
 
 	for (int i = 0; i < TRIES && o != DONE; i++) {
-		message_new_id();
+		if (i > 0)
+			message_new_id();
 		errno = 0;
 		o = box_create(b);
 		if (errno != EEXIST)
@@ -2158,6 +2159,7 @@ message_begin(struct session *s)
 	    envelope.utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
 	s->rate_since = net_now();
 	s->rate_from = net.received;
+	message_new_id();
 	message.outcome = maildir_begin();
 	return message.outcome;
 }

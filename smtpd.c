@@ -2455,14 +2455,6 @@ do_rset(struct session *s, struct slice arg)
 }
 
 static enum reply
-do_ok(struct session *s, struct slice arg)
-{
-	(void)s;
-	(void)arg;
-	return SAY_OK;
-}
-
-static enum reply
 do_quit(struct session *s, struct slice arg)
 {
 	(void)arg;
@@ -2500,30 +2492,6 @@ do_vrfy(struct session *s, struct slice arg)
 	}
 }
 
-static enum reply
-do_not_done(struct session *s, struct slice arg)
-{
-	(void)s;
-	(void)arg;
-	return SAY_NOT_DONE;
-}
-
-static enum reply
-do_xclient(struct session *s, struct slice arg)
-{
-	(void)s;
-	(void)arg;
-	return SAY_XCLIENT;
-}
-
-static enum reply
-do_help(struct session *s, struct slice arg)
-{
-	(void)s;
-	(void)arg;
-	return SAY_HELP;
-}
-
 /* ---- 10. commands: the table, dispatch, the loop ----------------------- */
 
 enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
@@ -2534,32 +2502,34 @@ static const struct command {
 	unsigned	 when;		/* the states it is allowed in */
 	enum reply	 order;		/* the reply in any other */
 	bool		 junk;		/* a hundred of them are an error */
+	enum reply	 say;		/* all there is to it, if it has no ... */
 	enum reply	(*run)(struct session *, struct slice);
 } commands[] = {
-	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, do_helo },
-	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_ehlo },
-	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, do_lhlo },
-	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, do_mail },
+	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_helo },
+	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_ehlo },
+	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_lhlo },
+	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, 0, do_mail },
 	{ "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT, SAY_MAIL_FIRST, false,
-	    do_rcpt },
-	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false, do_data },
-	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, do_bdat },
-	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, do_rset },
-	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, do_ok },
-	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, do_quit },
-	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, do_vrfy },
-	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, do_help },
-	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, do_ok },
-	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, do_ok },
-	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, do_not_done },
-	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, do_xclient }
+	    0, do_rcpt },
+	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false,
+	    0, do_data },
+	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_bdat },
+	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, 0, do_rset },
+	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, SAY_OK, NULL },
+	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, 0, do_quit },
+	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, 0, do_vrfy },
+	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, SAY_HELP, NULL },
+	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_OK, NULL },
+	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_OK, NULL },
+	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
+	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_XCLIENT, NULL }
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -2584,7 +2554,7 @@ command_run(struct session *s, const struct command *c, struct slice arg)
 		return SAY_NEED_ARG;
 	if ((c->when & s->state) == 0)
 		return s->state == S_BDAT ? SAY_IN_BDAT : c->order;
-	return c->run(s, arg);
+	return c->run != NULL ? c->run(s, arg) : c->say;
 }
 
 /* Is it of use in this state, and here at all? */
@@ -2597,7 +2567,7 @@ command_works(const struct command *c, enum state state)
 		return !conf.lmtp;
 	if (c->run == do_lhlo)
 		return conf.lmtp;
-	return c->run != do_not_done && c->run != do_xclient;
+	return reply_text[c->say][0] != '5';
 }
 
 /* HELP: the verbs that may be said now. */

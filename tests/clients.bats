@@ -6,6 +6,7 @@
 # the message themselves: there the body is compared, or what the attachment
 # decodes to, and those header fields that were asked for.
 
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 load helper
 
 : "${CLIENTS_DIR:=/opt/smtpd-clients}"
@@ -26,6 +27,7 @@ serve() {
 	export HOME=$PWD
 	unset MAILRC EMAIL
 	sender=a@c.example
+	rm -f port
 	tcpserver -1 -HR -l mx.example 127.0.0.1 0 "$SMTPD" "${OPTS[@]}" \
 	    >port 2>log </dev/null 3>&- &
 	launcher=$!
@@ -46,11 +48,12 @@ succeeded() {
 
 # failed: by its own decision, not by a signal, the time or for being missing
 failed() {
-	if [ "$status" = 0 ] || [ "$status" -ge 124 ]; then
+	case $status in
+	0|12[4-9]|13?|14?|15?)
 		echo "status $status"
 		cat said log
-		return 1
-	fi
+		return 1 ;;
+	esac
 }
 
 heading() {
@@ -81,18 +84,28 @@ utf8() {
 	printf '%s\n' 'Zürich, naïve, 日本語' '.Ärger' 'ÿ'
 }
 
-# letters: a file for each, named for it
+# letters: a file in the directory letters for each of them
 letters() {
-	{ heading hard; echo; hard; } >hard
-	{ heading utf8; mime 8bit; echo; utf8; } >utf8
-	{ heading unended; echo; printf 'one\n.\nno end'; } >unended
-	{ heading empty; echo; } >empty
-	heading header >header
-	printf '.one\n.\n..\n\nand no header\n' >bare
-	{ heading big; mime base64; echo; noise; base64 noise.bin; } >big
-	{ heading bytes; mime 8bit; echo; bytes; } >bytes
+	mkdir -p letters
+	{ heading hard; echo; hard; } >letters/hard
+	{ heading utf8; mime 8bit; echo; utf8; } >letters/utf8
+	{ heading unended; echo; printf 'one\n.\nno end'; } >letters/unended
+	{ heading empty; echo; } >letters/empty
+	heading header >letters/header
+	printf '.one\n.\n..\n\nand no header\n' >letters/bare
+	{ heading big; echo; noise; base64 noise.bin; } >letters/big
+	{ heading bytes; mime 8bit; echo; bytes; } >letters/bytes
 }
 LETTERS=(hard utf8 unended empty header bare big bytes)
+
+# texts: what the clients that make the message themselves are given
+texts() {
+	mkdir texts
+	hard >texts/hard
+	utf8 >texts/utf8
+	printf 'one\n.\nno end' >texts/unended
+	: >texts/empty
+}
 
 # noise: the file noise.bin, a megabyte of any bytes
 noise() {
@@ -105,17 +118,23 @@ bytes() {
 	printf "$(printf '\\x%02x' {1..9} 11 12 {14..255})\n"
 }
 
+# whole FILE: with a line end behind the last line, which SMTP gives to all
+whole() {
+	cat "$1"
+	[ -z "$(tail -c 1 "$1")" ] || echo
+}
+
 # carries HOW LETTER...: each letter is stored as it was given to the function
-# HOW; what has no final line end gets one, for SMTP has only whole lines
+# HOW, made whole
 carries() {
 	local how=$1 letter
 	shift
 	letters
 	for letter; do
 		echo "the letter $letter"
-		"$how" "$letter" u@example.org
+		"$how" "letters/$letter" u@example.org
 		succeeded
-		sed '$a\' "$letter" >want
+		whole "letters/$letter" >want
 		stored_is want
 		[ "$(header Return-Path)" = "<$sender>" ]
 		[ "$(header Delivered-To)" = u@example.org ]
@@ -126,7 +145,7 @@ carries() {
 # refused HOW: the client fails with a recipient in a domain that is not ours
 refused() {
 	letters
-	"$1" hard u@no.example
+	"$1" letters/hard u@no.example
 	failed
 	nothing_kept
 }
@@ -140,6 +159,16 @@ others_get() {
 	stored_is "$1"
 	[ "$(header Delivered-To | paste -sd ' ')" = \
 	    'u@example.org w@example.org' ]
+}
+
+# all_hold N LETTER: there are N messages, and each is the letter
+all_hold() {
+	local m n
+	[ "$(count box/new)" = "$1" ]
+	n=$(wc -c <"$2")
+	for m in box/new/*; do
+		tail -c "$n" "$m" | cmp - "$2"
+	done
 }
 
 # fields_are NAME VALUE...: these fields of the one message have these values
@@ -167,14 +196,15 @@ part() {
 
 # ---- swaks ----
 
-# swaks ends the message itself with CRLF "." unless the dot is there already
+# what ends in a line end needs the dot, or swaks adds another line end
 swaks_data() {
-	{ cat "$1"; [ -n "$(tail -c 1 "$1")" ] || echo .; } >data
+	cat "$1"
+	[ -n "$(tail -c 1 "$1")" ] || echo .
 }
 
 by_swaks() {
 	local to
-	swaks_data "$1"
+	swaks_data "$1" >data
 	shift
 	to=$(IFS=,; echo "$*")
 	client swaks "${SWAKS[@]}" --ehlo c.example --from "${sender:-<>}" \
@@ -187,15 +217,17 @@ over_tcp() {
 	SWAKS=(--server 127.0.0.1 --port "$port" "$@")
 }
 
-# swaks does not double a dot in the first line, so it has no bare letter
+# swaks does not double a dot in the first line, and ends a header
+SWAKS_LETTERS=(hard utf8 unended empty big bytes)
+
 @test "clients: swaks' mail arrives byte for byte" {
 	over_tcp
-	carries by_swaks hard utf8 unended empty header big bytes
+	carries by_swaks "${SWAKS_LETTERS[@]}"
 }
 
 @test "clients: swaks' mail arrives byte for byte with pipelining" {
 	over_tcp --pipeline
-	carries by_swaks hard utf8 unended empty header big bytes
+	carries by_swaks "${SWAKS_LETTERS[@]}"
 }
 
 @test "clients: swaks' mail arrives byte for byte through a pipe" {
@@ -205,7 +237,7 @@ over_tcp() {
 	echo '2>>log' >>smtpd
 	chmod +x smtpd
 	SWAKS=(--pipe ./smtpd)
-	carries by_swaks hard utf8 unended empty header big bytes
+	carries by_swaks "${SWAKS_LETTERS[@]}"
 	refused by_swaks
 }
 
@@ -219,9 +251,7 @@ over_tcp() {
 	succeeded
 	fields_are From "$sender" To u@example.org Subject 'an attachment'
 	part 1 | cmp - noise.bin
-	# the line end before the next part belongs to the boundary
-	part 0 >got
-	{ cat text; } | cmp - got
+	part 0 | cmp - text
 }
 
 @test "clients: swaks' null sender is taken" {
@@ -231,25 +261,27 @@ over_tcp() {
 }
 
 @test "clients: swaks mails the others when one of them is refused" {
-	local pipeline
-	for pipeline in '' --pipeline; do
-		over_tcp $pipeline
-		letters
-		by_swaks hard "${THREE[@]}"
-		succeeded
-		grep -q '^<\*\* 550 ' said
-		others_get hard
-		rm box/new/*
-		teardown
-	done
+	over_tcp
+	letters
+	by_swaks letters/hard "${THREE[@]}"
+	succeeded
+	grep -q '^<\*\* 550 ' said
+	others_get letters/hard
+	rm box/new/*
+	SWAKS+=(--pipeline)
+	by_swaks letters/hard "${THREE[@]}"
+	succeeded
+	grep -q '^<\*\* 550 ' said
+	others_get letters/hard
 }
 
 @test "clients: swaks fails when its only recipient is refused" {
 	over_tcp
 	refused by_swaks
 	grep -q '^<\*\* 550 ' said
-	over_tcp --pipeline
+	SWAKS+=(--pipeline)
 	refused by_swaks
+	grep -q '^<\*\* 550 ' said
 }
 
 # ---- msmtp ----
@@ -266,10 +298,10 @@ with_msmtp() {
 	serve
 }
 
-# msmtp gives a message without a header a From field
+# msmtp gives a header to what has none
 @test "clients: msmtp's mail arrives byte for byte" {
 	with_msmtp
-	carries by_msmtp "${LETTERS[@]}"
+	carries by_msmtp hard utf8 unended empty header big bytes
 }
 
 @test "clients: msmtp's null sender is taken" {
@@ -281,7 +313,7 @@ with_msmtp() {
 @test "clients: msmtp mails no one when one of them is refused" {
 	with_msmtp
 	letters
-	by_msmtp hard "${THREE[@]}"
+	by_msmtp letters/hard "${THREE[@]}"
 	failed
 	grep -q 550 said
 	nothing_kept
@@ -308,7 +340,7 @@ by_curl() {
 with_curl() {
 	need curl
 	serve
-	CURL=(--crlf "$@")
+	CURL=(--crlf)
 }
 
 @test "clients: curl's mail arrives byte for byte" {
@@ -320,10 +352,10 @@ with_curl() {
 	with_curl
 	CURL=()
 	letters
-	sed 's/$/\r/' utf8 >crlf
+	sed 's/$/\r/' letters/utf8 >crlf
 	by_curl crlf u@example.org
 	succeeded
-	stored_is utf8
+	stored_is letters/utf8
 }
 
 @test "clients: curl's attachment arrives byte for byte" {
@@ -348,14 +380,14 @@ with_curl() {
 @test "clients: curl mails no one, or the others, when one of them is refused" {
 	with_curl
 	letters
-	by_curl hard "${THREE[@]}"
+	by_curl letters/hard "${THREE[@]}"
 	failed
 	grep -q 550 said
 	nothing_kept
 	CURL+=(--mail-rcpt-allowfails)
-	by_curl hard "${THREE[@]}"
+	by_curl letters/hard "${THREE[@]}"
 	succeeded
-	others_get hard
+	others_get letters/hard
 }
 
 @test "clients: curl fails when its only recipient is refused" {
@@ -420,9 +452,9 @@ with_smtplib() {
 		with open('noise.bin', 'rb') as f:
 		    m.add_attachment(f.read(), maintype='application',
 		        subtype='octet-stream', filename='noise.bin')
-		refused = s.send_message(m, mail_options=['BODY=8BITMIME'])
 		with open('want', 'wb') as f:
 		    f.write(m.as_bytes())
+		s.send_message(m, mail_options=['BODY=8BITMIME'])
 	P
 	succeeded
 	stored_is want
@@ -439,10 +471,10 @@ with_smtplib() {
 @test "clients: smtplib mails the others and names the one that is refused" {
 	with_smtplib
 	letters
-	by_smtplib hard "${THREE[@]}"
+	by_smtplib letters/hard "${THREE[@]}"
 	succeeded
 	[ "$(cat said)" = '550 v@no.example' ]
-	others_get hard
+	others_get letters/hard
 }
 
 @test "clients: smtplib fails when its only recipient is refused" {
@@ -451,20 +483,17 @@ with_smtplib() {
 	grep -q '^smtplib.SMTPRecipientsRefused: .*550' said
 }
 
-@test "clients: smtplib sends three messages in one session" {
+@test "clients: smtplib's three messages in one session all arrive" {
 	with_smtplib
 	letters
-	python hard u@example.org <<-'P'
-		for i in range(3):
-		    with open(letter) as f:
-		        s.sendmail(sender, to, f.read())
-		    s.rset()
+	python letters/hard u@example.org <<-'P'
+		with open(letter) as f:
+		    text = f.read()
+		for _ in range(3):
+		    s.sendmail(sender, to, text)
 	P
 	succeeded
-	[ "$(count box/new)" = 3 ]
-	for m in box/new/*; do
-		body "$m" | cmp - <(body hard)
-	done
+	all_hold 3 letters/hard
 }
 
 # ---- mail of GNU mailutils ----
@@ -486,14 +515,12 @@ with_mailutils() {
 @test "clients: mailutils' mail arrives byte for byte" {
 	local text
 	with_mailutils
-	hard >hard
-	utf8 >utf8
-	printf 'no end' >unended
-	: >empty
-	for text in hard utf8 unended empty; do
-		by_mailutils $text u@example.org
+	texts
+	for text in texts/*; do
+		echo "$text"
+		by_mailutils "$text" u@example.org
 		succeeded
-		sed '$a\' $text >want
+		whole "$text" >want
 		body "$(only_message)" | cmp - want
 		fields_are Return-Path "<$sender>" To '<u@example.org>' \
 		    Subject 'a letter'
@@ -578,20 +605,19 @@ is_as_recorded() {
 @test "clients: s-nail's mail arrives byte for byte" {
 	local text
 	with_snail
-	hard >hard
-	utf8 >utf8
+	texts
 	# without what it would write as quoted-printable
-	grep -v -e ^From -e '^[. 0]*$' -e '^\.0' utf8 >plain
-	printf 'no end' >unended
-	: >empty
-	for text in hard utf8 plain unended empty; do
-		by_snail $text u@example.org
+	grep -v -e ^From -e '^[. ]*$' -e 0000 texts/utf8 >texts/plain
+	for text in texts/*; do
+		echo "$text"
+		by_snail "$text" u@example.org
 		succeeded
 		is_as_recorded
-		part 0 | cmp - $text
+		part 0 | cmp - "$text"
 		fields_are Return-Path "<$sender>" From "$sender" \
 		    To u@example.org Subject 'a letter'
-		[ $text != plain ] || body "$(only_message)" | cmp - plain
+		[ "$text" != texts/plain ] ||
+		    body "$(only_message)" | cmp - "$text"
 		rm box/new/*
 	done
 }
@@ -650,45 +676,51 @@ with_git() {
 	with_git
 	letters
 	for letter in hard utf8 unended empty big; do
-		by_git $letter u@example.org
+		echo "the letter $letter"
+		by_git "letters/$letter" u@example.org
 		succeeded
-		sed '$a\' $letter | sed '1,/^$/d' >want
+		whole "letters/$letter" | sed '1,/^$/d' >want
 		body "$(only_message)" | cmp - want
 		fields_are Return-Path "<$sender>" From "$sender" \
-		    To u@example.org Subject $letter
+		    To u@example.org Subject "$letter"
 		rm box/new/*
 	done
 }
 
-@test "clients: git send-email's patches arrive ready to be applied" {
+@test "clients: git send-email's patches arrive fit to be applied" {
 	with_git
-	git init -q there
-	cd there
-	git commit -q --allow-empty -m 'the beginning'
-	utf8 >file
-	git add file
-	git commit -q -m 'Add a file'
 	noise
-	git add noise.bin
-	git commit -q -m 'Add noise'
-	git format-patch -q -2 --binary
-	GIT_CEILING_DIRECTORIES='' by_git --to=u@example.org 000?-*.patch
-	cat said
+	utf8 >text
+	git init -q there
+	git -C there commit -q --allow-empty -m 'the beginning'
+	git clone -q there here
+	cp noise.bin text here
+	git -C here add text
+	git -C here commit -q -m 'Add a text'
+	git -C here add noise.bin
+	git -C here commit -q -m 'Add noise'
+	git -C here format-patch -q -o ../patches --binary -2
+	by_git patches u@example.org
+	succeeded
+	[ "$(count box/new)" = 2 ]
+	git -C there am -q ../box
+	cmp there/text text
+	cmp there/noise.bin noise.bin
 }
 
 @test "clients: git send-email mails no one when one of them is refused" {
 	with_git
 	letters
-	by_git hard "${THREE[@]}"
+	by_git letters/hard "${THREE[@]}"
 	failed
-	grep -q 550 said
+	grep -q '^5\.7\.1 ' said
 	nothing_kept
 }
 
 @test "clients: git send-email fails when its only recipient is refused" {
 	with_git
 	refused by_git
-	grep -q 550 said
+	grep -q '^5\.7\.1 ' said
 }
 
 # ---- nodemailer ----
@@ -760,10 +792,10 @@ with_nodemailer() {
 @test "clients: nodemailer mails the others and names the one that is refused" {
 	with_nodemailer
 	letters
-	by_nodemailer hard "${THREE[@]}"
+	by_nodemailer letters/hard "${THREE[@]}"
 	succeeded
 	[ "$(cat said)" = '550 v@no.example' ]
-	others_get hard
+	others_get letters/hard
 }
 
 @test "clients: nodemailer fails when its only recipient is refused" {
@@ -788,16 +820,18 @@ with_smtp_source() {
 	serve
 }
 
-# it ends each file with an empty line
+# it puts an empty line behind each file
 @test "clients: smtp-source's mail arrives byte for byte" {
 	local letter
 	with_smtp_source
 	letters
 	for letter in "${LETTERS[@]}"; do
-		by_smtp_source "$letter" u@example.org
+		echo "the letter $letter"
+		by_smtp_source "letters/$letter" u@example.org
 		succeeded
-		{ sed '$a\' "$letter"; echo; } >want
+		{ whole "letters/$letter"; echo; } >want
 		stored_is want
+		fields_are Return-Path "<$sender>" Delivered-To u@example.org
 		rm box/new/*
 	done
 }
@@ -806,7 +840,7 @@ with_smtp_source() {
 	with_smtp_source
 	letters
 	sender=
-	by_smtp_source hard u@example.org
+	by_smtp_source letters/hard u@example.org
 	succeeded
 	fields_are Return-Path '<>'
 }
@@ -822,24 +856,19 @@ with_smtp_source() {
 @test "clients: smtp-source's hundred messages from ten sessions at once all arrive" {
 	with_smtp_source
 	letters
-	smtp_source -s 10 -m 100 -t u@example.org -F hard
+	smtp_source -s 10 -m 100 -t u@example.org -F letters/hard
 	succeeded
-	[ "$(count box/new)" = 100 ]
-	[ "$(count box)" = 100 ]
-	for m in box/new/*; do
-		body "$m" | cmp - <(body hard; echo)
-	done
+	echo >>letters/hard
+	all_hold 100 letters/hard
 }
 
 @test "clients: smtp-source's hundred messages in one session all arrive" {
 	with_smtp_source
 	letters
-	smtp_source -d -m 100 -t u@example.org -F hard
+	smtp_source -d -m 100 -t u@example.org -F letters/hard
 	succeeded
-	[ "$(count box/new)" = 100 ]
-	for m in box/new/*; do
-		body "$m" | cmp - <(body hard; echo)
-	done
+	echo >>letters/hard
+	all_hold 100 letters/hard
 }
 
 @test "clients: smtp-source fails when its recipient is refused" {
@@ -855,7 +884,9 @@ by_nullmailer() {
 	shift
 	{ printf '%s\n' "$sender" "$@" ''; cat "$letter"; } >queued
 	printf 'host=127.0.0.1\nport=%s\n' "$port" >options
-	HELOHOST=c.example client "$NULLMAILER/smtp" <options 3<queued
+	# the message is on descriptor 3, the options on 0
+	HELOHOST=c.example client bash -c "exec '$NULLMAILER/smtp' 3<queued" \
+	    <options
 }
 
 with_nullmailer() {
@@ -877,7 +908,7 @@ with_nullmailer() {
 @test "clients: nullmailer mails no one when one of them is refused" {
 	with_nullmailer
 	letters
-	by_nullmailer hard "${THREE[@]}"
+	by_nullmailer letters/hard "${THREE[@]}"
 	failed
 	grep -q 550 said
 	nothing_kept

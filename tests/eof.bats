@@ -303,7 +303,7 @@ flooded() {
 		import talk
 
 		with open('in', 'wb') as f:
-		    f.write(b'EHLO c.example\r\n' + b'HELP\r\n' * 20000)
+		    f.write(b'EHLO c.example\r\n' + b'HELP\r\n' * 100000)
 		r, w = os.pipe()
 		with open('in', 'rb') as data, open('log', 'wb') as log:
 		    child = subprocess.Popen(sys.argv[1:], stdin=data, stdout=w,
@@ -334,7 +334,8 @@ flooded() {
 		sys.exit(talk.ended(child) != 1)
 	P
 	[[ $(full_codes) = *' 214/2.0.0 421/4.3.2' ]]
-	[ "$(codes | wc -w)" -lt 10000 ]
+	# not all of it, though all of it was there to be read
+	[ "$(codes | wc -w)" -lt 50000 ]
 }
 
 @test "SIGTERM: a client with CRLF dot CRLF on its way is told, not dropped" {

@@ -1,4 +1,3 @@
-#!/usr/bin/env bats
 # gates.bats - what a session costs in system calls, page faults, syncs and
 # instructions; a pipelined group is one read and one write (RFC 2920, 3.2)
 

@@ -22,6 +22,7 @@ PROBE    = for f in $(MAYBE); do \
 	     $(CC) -Werror $$f -x c -c -o /dev/null /dev/null 2>/dev/null && \
 	       printf '%s ' $$f; done
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
@@ -80,7 +81,7 @@ bench: all
 fuzz:
 	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
 	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
-	tests/parse_fuzz -max_total_time=60 -max_len=4096
+	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install

@@ -2,6 +2,8 @@
 # RFC 5321, 4.5.3.2 and 7.8; smtpd-hasty has a session of 3 seconds and wants
 # 100 octets in each second of a message
 
+# shellcheck disable=SC2016 # the commands of trickle are for eval
+
 load helper
 
 setup_file() {
@@ -14,7 +16,7 @@ setup_file() {
 trickle() {
 	local i
 	{
-		cat head
+		cat begin
 		for ((i = 0; i < $1 * 10; i++)); do
 			sleep 0.1
 			eval "$2"
@@ -28,7 +30,7 @@ trickle() {
 setup_head() {
 	mkfifo pipe
 	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
-	    'RCPT TO:<u@example.org>' "$1" >head
+	    'RCPT TO:<u@example.org>' "$1" >begin
 }
 
 @test "rate: a message that trickles is given up, 421 4.4.2, and no file is left" {
@@ -53,7 +55,7 @@ setup_head() {
 @test "rate: so is a chunk that no one wants" {
 	launched
 	mkfifo pipe
-	printf '%s\r\n' 'EHLO c.example' 'BDAT 100000' >head
+	printf '%s\r\n' 'EHLO c.example' 'BDAT 100000' >begin
 	trickle 3 'printf x'
 	[ "$(full_codes)" = '220 250 421/4.4.2' ]
 }
@@ -61,7 +63,7 @@ setup_head() {
 @test "rate: a message that keeps up is not" {
 	launched
 	setup_head DATA
-	printf 'y' >>head
+	printf 'y' >>begin
 	trickle 2 'printf "%050d\r\n" 0; [ $i -lt 19 ] || printf ".\r\nQUIT\r\n"'
 	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
 	only_message
@@ -70,7 +72,7 @@ setup_head() {
 @test "rate: a session has its end, whatever is said" {
 	launched
 	mkfifo pipe
-	printf 'EHLO c.example\r\n' >head
+	printf 'EHLO c.example\r\n' >begin
 	trickle 4 'printf "NOOP\r\n"'
 	[ "$(full_codes | tr ' ' '\n' | tail -n 1)" = 421/4.4.2 ]
 	[ "$status" = 1 ]

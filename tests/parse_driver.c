@@ -1,0 +1,1411 @@
+/*
+ * parse_driver - a function of smtp_parse.h on the rows of a table.
+ *
+ *	parse_driver FUNCTION [PARAMETER] <TABLE
+ *
+ * A row is an input, the verdict wanted and the reason, one or more TABs
+ * between them; a row without a verdict has its verdict printed.  Empty rows
+ * and those that begin with "#" are comments.  Each row that gets another
+ * verdict is told; the status is then 1, and 2 for a table without rows.
+ *
+ * In input and verdict \xHH, \r, \n, \t, \\ and \s (a space) stand for one
+ * octet, \e for none, and \{N} before one of them repeats it N times.
+ *
+ * Every input is copied to end just before an unreadable page, and once more
+ * to begin just behind one.  What decodes a stream (functions[].stream) gets
+ * it whole, in pieces of 1, 2, 3... octets, and in two pieces cut at every
+ * place, each piece before the page; all of that must agree.
+ */
+#include <sys/mman.h>
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "smtp_parse.h"
+
+enum { PLACE_SIZE = 1 << 16, PARTS = 8, ROW_MAX = 4096 };
+enum { IN, PART, OUT = PART + PARTS, OUT_CUT, PLACES };
+
+static struct text {
+	char	p[2 * PLACE_SIZE];
+	size_t	n;
+} verdict;
+
+static const char *const status_name[] = {
+	"ok", "syntax", "long", "unknown", "value"
+};
+static struct { char *begin, *end; } places[PLACES];	/* see place() */
+static bool at_begin;			/* of their place: where inputs go */
+static char row[ROW_MAX];		/* the one at work */
+
+static _Noreturn void
+die(const char *what)
+{
+	fprintf(stderr, "parse_driver: %s\n", what);
+	exit(3);
+}
+
+/* ---- memory with a fence ---------------------------------------------- */
+
+static void
+places_make(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *p;
+
+	for (int i = 0; i < PLACES; i++) {
+		p = mmap(NULL, PLACE_SIZE + 2 * page, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) != 0 ||
+		    mprotect(p + page + PLACE_SIZE, page, PROT_NONE) != 0)
+			die("no memory");
+		places[i].begin = p + page;
+		places[i].end = p + page + PLACE_SIZE;
+	}
+}
+
+/* n octets of a place, against one of its fences */
+static char *
+place(int which, size_t n)
+{
+	if (n > PLACE_SIZE)
+		die("an input too long");
+	return at_begin ? places[which].begin : places[which].end - n;
+}
+
+static struct slice
+placed(int which, struct slice in)
+{
+	char *p = place(which, in.n);
+
+	memcpy(p, in.p, in.n);
+	return (struct slice){ p, in.n };
+}
+
+static void
+fault(int sig)
+{
+	static const char what[] = "fault in row: ";
+
+	(void)!write(STDOUT_FILENO, what, sizeof(what) - 1);
+	(void)!write(STDOUT_FILENO, row, strlen(row));
+	(void)!write(STDOUT_FILENO, "\n", 1);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+/* let sanitizers end in abort(3), so that fault() can name the row */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "abort_on_error=1:handle_segv=0:handle_sigbus=0:detect_leaks=0";
+}
+
+const char *
+__ubsan_default_options(void)
+{
+	return "abort_on_error=1:print_stacktrace=1";
+}
+
+/* ---- the verdict ------------------------------------------------------ */
+
+static void
+add(struct text *t, const char *p, size_t n)
+{
+	if (n > sizeof(t->p) - t->n)
+		die("a verdict too long");
+	if (n > 0)
+		memcpy(t->p + t->n, p, n);
+	t->n += n;
+}
+
+static void
+say_slice(struct slice s)
+{
+	add(&verdict, s.p, s.n);
+}
+
+static void __attribute__((format(printf, 1, 2)))
+say(const char *format, ...)
+{
+	char buf[256];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(buf, sizeof(buf), format, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(buf))
+		die("a word too long");
+	add(&verdict, buf, (size_t)n);
+}
+
+static void
+yes_no(bool yes)
+{
+	say(yes ? "yes" : "no");
+}
+
+/* a result that must be a part of what it was read from */
+static void
+say_part(struct slice in, struct slice s)
+{
+	if (s.p < in.p || s.n > in.n || (size_t)(s.p - in.p) > in.n - s.n) {
+		say("!a slice outside its input ");
+		return;
+	}
+	say_slice(s);
+}
+
+enum { FRESH = 0xa5 };
+
+static bool
+fresh(const void *p, size_t n)
+{
+	const unsigned char *c = p;
+
+	for (size_t i = 0; i < n; i++)
+		if (c[i] != FRESH)
+			return false;
+	return true;
+}
+
+/* the name of a status, unless it is SMTP_OK; outputs are fresh, else */
+static bool
+ok(enum smtp_status status, const void *out, size_t n)
+{
+	if (status == SMTP_OK)
+		return true;
+	say("%s", status_name[status]);
+	if (out != NULL && !fresh(out, n))
+		say(" !an output touched");
+	return false;
+}
+
+/* ---- octets written as text ------------------------------------------- */
+
+static int
+hex(char c)
+{
+	const char *digits = "0123456789abcdef", *at;
+
+	at = c == '\0' ? NULL : strchr(digits, smtp_lower(c));
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* one octet of the text at *p, or -1 for none */
+static int
+octet(const char **p)
+{
+	static const char names[] = "rnts\\", values[] = "\r\n\t \\";
+	const char *at, *s = *p;
+
+	if (*s != '\\') {
+		++*p;
+		return (unsigned char)*s;
+	}
+	*p += 2;
+	if (s[1] == 'e')
+		return -1;
+	if (s[1] == 'x' && hex(s[2]) >= 0 && hex(s[3]) >= 0) {
+		*p += 2;
+		return hex(s[2]) << 4 | hex(s[3]);
+	}
+	at = s[1] == '\0' ? NULL : strchr(names, s[1]);
+	if (at == NULL)
+		die("an escape that is none");
+	return (unsigned char)values[at - names];
+}
+
+static void
+unescape(const char *p, struct text *out)
+{
+	unsigned long times;
+	char *end, c;
+	int v;
+
+	out->n = 0;
+	while (*p != '\0') {
+		times = 1;
+		if (p[0] == '\\' && p[1] == '{') {
+			times = strtoul(p + 2, &end, 10);
+			if (*end != '}' || end[1] == '\0')
+				die("a repetition that is none");
+			p = end + 1;
+		}
+		v = octet(&p);
+		c = (char)v;
+		for (; v >= 0 && times > 0; times--)
+			add(out, &c, 1);
+	}
+}
+
+static void
+print_octet(char c)
+{
+	switch (c) {
+	case '\r':
+		printf("\\r");
+		break;
+	case '\n':
+		printf("\\n");
+		break;
+	case '\t':
+		printf("\\t");
+		break;
+	case '\\':
+		printf("\\\\");
+		break;
+	default:
+		if ((unsigned char)c < 0x20 || (unsigned char)c > 0x7e)
+			printf("\\x%02x", (unsigned)(unsigned char)c);
+		else
+			putchar(c);
+	}
+}
+
+static void
+print_text(const struct text *t)
+{
+	enum { MANY = 8 };
+
+	if (t->n == 0)
+		printf("\\e");
+	for (size_t i = 0, n; i < t->n; i += n) {
+		for (n = 1; i + n < t->n && t->p[i + n] == t->p[i]; n++)
+			continue;
+		if (n < MANY)
+			n = 1;
+		else
+			printf("\\{%zu}", n);
+		print_octet(t->p[i]);
+	}
+}
+
+/* ---- parts of an input, with "|" between ------------------------------ */
+
+/* each in a place of its own; returns how many */
+static int
+parts(struct slice in, struct slice part[PARTS])
+{
+	const char *bar;
+	int n = 0;
+
+	while (n < PARTS) {
+		bar = in.n == 0 ? NULL : memchr(in.p, '|', in.n);
+		part[n] = in;
+		if (bar != NULL)
+			part[n].n = (size_t)(bar - in.p);
+		in.p += part[n].n;
+		in.n -= part[n].n;
+		part[n] = placed(PART + n, part[n]);
+		n++;
+		if (bar == NULL)
+			return n;
+		in.p++;
+		in.n--;
+	}
+	die("too many parts");
+}
+
+static void
+two_parts(struct slice in, struct slice part[PARTS])
+{
+	if (parts(in, part) != 2)
+		die("not two parts");
+}
+
+static uint64_t
+number(struct slice in)
+{
+	uint64_t v;
+
+	if (smtp_parse_number(in, UINT64_MAX, &v) != SMTP_OK)
+		die("not a number");
+	return v;
+}
+
+/* ---- slices, text ----------------------------------------------------- */
+
+static void
+do_trim(struct slice in, const char *param)
+{
+	(void)param;
+	say_part(in, smtp_trim(in));
+}
+
+static void
+do_same(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+
+	(void)param;
+	two_parts(in, part);
+	yes_no(smtp_same(part[0], part[1]));
+}
+
+static void
+do_is(struct slice in, const char *param)
+{
+	yes_no(smtp_is(in, param));
+}
+
+static void
+do_lower(struct slice in, const char *param)
+{
+	char c;
+
+	(void)param;
+	for (size_t i = 0; i < in.n; i++) {
+		c = smtp_lower(in.p[i]);
+		add(&verdict, &c, 1);
+	}
+}
+
+static void
+do_number(struct slice in, const char *param)
+{
+	uint64_t v;
+
+	memset(&v, FRESH, sizeof(v));
+	if (ok(smtp_parse_number(in, param[0] == '\0' ? UINT64_MAX :
+	    strtoull(param, NULL, 10), &v), &v, sizeof(v)))
+		say("%" PRIu64, v);
+}
+
+/* write to a text of every size; what is the verdict without limits? */
+static void
+do_text(struct slice in, void (*write_it)(struct smtp_text *, struct slice))
+{
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false }, u;
+	const char *s;
+
+	write_it(&t, in);
+	say_slice(smtp_written(&t));
+	for (size_t size = 0; size <= t.n + 1; size++) {
+		u = (struct smtp_text){ place(OUT_CUT, size), size, 0, false };
+		write_it(&u, in);
+		s = smtp_string(&u);
+		if (u.cut != (size < t.n) || u.n != (u.cut ? size : t.n) ||
+		    (s != NULL) != (size > t.n) ||
+		    (s != NULL && s[t.n] != '\0') || memcmp(u.p, t.p, u.n) != 0)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
+static void
+do_put(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, smtp_put);
+}
+
+static void
+do_put_escaped(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, smtp_put_escaped);
+}
+
+static void
+put_number(struct smtp_text *t, struct slice in)
+{
+	smtp_put_number(t, number(in));
+}
+
+static void
+do_put_number(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_number);
+}
+
+/* ---- lines ------------------------------------------------------------ */
+
+static void
+do_opening(struct slice in, const char *param)
+{
+	static const char *const name[] = {
+		"more", "smtp", "tls", "http", "proxy"
+	};
+	const enum smtp_opening what = smtp_opening(in);
+	enum smtp_opening before;
+
+	(void)param;
+	say("%s", name[what]);
+	for (size_t n = 0; n < in.n; n++) {
+		before = smtp_opening(placed(PART, (struct slice){ in.p, n }));
+		if (before != SMTP_OPEN_MORE && before != what)
+			say(" !%s after %zu", name[before], n);
+	}
+}
+
+static void
+do_command(struct slice in, const char *param)
+{
+	struct slice out[2];
+
+	(void)param;
+	memset(out, FRESH, sizeof(out));
+	if (!ok(smtp_parse_command(in, &out[0], &out[1]), out, sizeof(out)))
+		return;
+	say_part(in, out[0]);
+	say("|");
+	say_part(in, out[1]);
+}
+
+static void
+do_distance(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	unsigned d;
+
+	(void)param;
+	two_parts(in, part);
+	d = smtp_distance(part[0], part[1]);
+	say("%u", d);
+	if (d != smtp_distance(part[1], part[0]))
+		say(" !another the other way");
+}
+
+/* ---- addresses -------------------------------------------------------- */
+
+static void
+do_path(struct slice in, const char *param)
+{
+	struct { struct smtp_path path; struct slice rest; } out;
+
+	memset(&out, FRESH, sizeof(out));
+	if (!ok(smtp_parse_path(in, param, &out.path, &out.rest), &out,
+	    sizeof(out)))
+		return;
+	say_part(in, out.path.local);
+	say("|");
+	say_part(in, out.path.domain);
+	say("|");
+	say_part(in, out.rest);
+	if (out.path.eight_bit)
+		say("|8");
+	if (out.path.second_at)
+		say("|@");
+}
+
+static void
+do_unquote(struct slice in, const char *param)
+{
+	const size_t size = in.n + 1;
+	size_t n, m;
+	char *buf = place(OUT, size);
+
+	(void)param;
+	memset(&n, FRESH, sizeof(n));
+	if (!ok(smtp_unquote(in, buf, size, &n), &n, sizeof(n)))
+		return;
+	say_slice((struct slice){ buf, n });
+	if (n > in.n)
+		say(" !longer than it was");
+	for (size_t i = 0; i <= n; i++) {
+		memset(&m, FRESH, sizeof(m));
+		if (smtp_unquote(in, place(OUT_CUT, i), i, &m) !=
+		    (i < n ? SMTP_ELONG : SMTP_OK) ||
+		    (i < n ? !fresh(&m, sizeof(m)) : m != n))
+			say(" !wrong with a size of %zu", i);
+	}
+}
+
+static void
+do_relays(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_relays(in));
+}
+
+static void
+do_extension(struct slice in, const char *param)
+{
+	struct slice user, extension;
+
+	smtp_split_extension(in, param[0], &user, &extension);
+	say_part(in, user);
+	say("|");
+	say_part(in, extension);
+}
+
+static void
+do_names_file(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_names_file(in));
+}
+
+/* what name is it?  "host" is a domain, too */
+static void
+do_domain(struct slice in, const char *param)
+{
+	const bool domain = smtp_is_domain(in), host = smtp_is_host(in),
+	    literal = smtp_is_literal(in);
+
+	(void)param;
+	if ((host && !domain) || (domain && literal))
+		say("!two things at once ");
+	say(literal ? "literal" : host ? "host" : domain ? "domain" : "no");
+}
+
+static void
+do_ip(struct slice in, const char *param)
+{
+	unsigned char ip[16];
+
+	(void)param;
+	memset(ip, FRESH, sizeof(ip));
+	if (!ok(smtp_parse_ip(in, ip), ip, sizeof(ip)))
+		return;
+	for (size_t i = 0; i < sizeof(ip); i++)
+		say("%02x", (unsigned)ip[i]);
+}
+
+static void
+do_matches(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+
+	(void)param;
+	two_parts(in, part);
+	yes_no(smtp_domain_matches(part[0], part[1]));
+}
+
+static void
+do_list_line(struct slice in, const char *param)
+{
+	(void)param;
+	say_part(in, smtp_list_line(in));
+}
+
+/* entry|local|user|domain */
+static void
+do_user(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+
+	(void)param;
+	if (parts(in, part) != 4)
+		die("not four parts");
+	yes_no(smtp_user_matches(part[0], part[1], part[2], part[3]));
+}
+
+static void
+do_is_template(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_is_template(in));
+}
+
+/* template|user|domain|extension */
+static void
+do_expand(struct slice in, const char *param)
+{
+	const bool extended = strcmp(param, "extended") == 0;
+	struct slice part[PARTS];
+	struct smtp_values v;
+	char *buf = place(OUT, PLACE_SIZE);
+	struct smtp_text out = { buf, PLACE_SIZE, 0, false };
+	enum smtp_status status;
+	size_t n;
+
+	if (parts(in, part) != 4)
+		die("not four parts");
+	v = (struct smtp_values){ part[1], part[2], part[3] };
+	status = smtp_expand(part[0], &v, extended, &out);
+	if (!ok(status, NULL, 0))
+		return;
+	say_slice(smtp_written(&out));
+	n = out.n;
+	if (buf[n] != '\0')
+		say(" !no NUL");
+	for (size_t size = 0; size <= n + 1; size++) {
+		out = (struct smtp_text){ place(OUT_CUT, size), size, 0, false };
+		if (smtp_expand(part[0], &v, extended, &out) !=
+		    (size <= n ? SMTP_ELONG : SMTP_OK))
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
+/* ---- parameters ------------------------------------------------------- */
+
+static void
+do_mail(struct slice in, const char *param)
+{
+	struct smtp_mail mail;
+
+	memset(&mail, FRESH, sizeof(mail));
+	if (!ok(smtp_parse_mail(in,
+	    (strstr(param, "AUTH") != NULL ? SMTP_WITH_AUTH : 0) |
+	    (strstr(param, "PRDR") != NULL ? SMTP_WITH_PRDR : 0), &mail),
+	    &mail, sizeof(mail)))
+		return;
+	say("ok");
+	if (mail.has_size)
+		say(" size=%" PRIu64, mail.size);
+	else if (mail.size != 0)
+		say(" !a size, and none");
+	if (mail.smtputf8)
+		say(" utf8");
+	if (mail.prdr)
+		say(" prdr");
+	if (mail.dsn)
+		say(" dsn");
+}
+
+static void
+do_rcpt(struct slice in, const char *param)
+{
+	bool dsn;
+
+	(void)param;
+	memset(&dsn, FRESH, sizeof(dsn));
+	if (ok(smtp_parse_rcpt(in, &dsn), &dsn, sizeof(dsn)))
+		say(dsn ? "ok dsn" : "ok");
+}
+
+static void
+do_bdat(struct slice in, const char *param)
+{
+	struct { uint64_t size; bool last; } out;
+
+	(void)param;
+	memset(&out, FRESH, sizeof(out));
+	if (ok(smtp_parse_bdat(in, &out.size, &out.last), &out, sizeof(out)))
+		say("%" PRIu64 "%s", out.size, out.last ? " last" : "");
+}
+
+/* ---- streams ---------------------------------------------------------- */
+
+static size_t cut_first, cut_more;	/* how an input is cut now */
+static size_t room;			/* octets of output at a time; 0: enough */
+
+/* the next piece of in, in a place of its own */
+static bool
+piece(struct slice *in, size_t *n, struct slice *out)
+{
+	if (in->n == 0)
+		return false;
+	*n = *n == 0 ? cut_first : cut_more;
+	if (*n > in->n)
+		*n = in->n;
+	*out = placed(PART, (struct slice){ in->p, *n });
+	in->p += *n;
+	in->n -= *n;
+	return true;
+}
+
+static enum smtp_newline
+newline_of(const char *param)
+{
+	return strcmp(param, "lf") == 0 ? SMTP_LF :
+	    strcmp(param, "both") == 0 ? SMTP_CRLF_OR_LF : SMTP_CRLF;
+}
+
+/* decode a piece into the text out, with room for as much as is promised to
+ * be enough, or as little at a time as room says */
+static enum smtp_data_status
+decode(struct smtp_data *d, bool chunk, struct slice *in, struct text *out)
+{
+	enum smtp_data_status status;
+	struct smtp_room to;
+	size_t n;
+	char *p;
+
+	do {
+		n = room > 0 ? room : in->n + 1;
+		p = place(OUT, n);
+		to = (struct smtp_room){ p, n };
+		status = (chunk ? smtp_chunk : smtp_data)(d, in, &to);
+		if (to.p < p || (size_t)(to.p - p) != n - to.n)
+			say("!p and n of the room disagree ");
+		add(out, p, n - to.n);
+		if (status == SMTP_DATA_FULL && (to.n > 0 || room == 0))
+			say("!full, and was not ");
+		if (status == SMTP_DATA_MORE && in->n > 0)
+			say("!more, with octets left ");
+	} while (status == SMTP_DATA_FULL && room > 0);
+	return status;
+}
+
+/* end or more|what is stored|octets|what follows; bare */
+static void
+do_data(struct slice in, const char *param)
+{
+	static struct text stored;
+	struct smtp_data d = { .newline = newline_of(param) };
+	enum smtp_data_status status = SMTP_DATA_MORE;
+	struct slice next = { "", 0 };
+	size_t n = 0;
+
+	stored.n = 0;
+	while (status == SMTP_DATA_MORE && piece(&in, &n, &next))
+		status = decode(&d, false, &next, &stored);
+	say(status == SMTP_DATA_END ? "end|" : "more|");
+	add(&verdict, stored.p, stored.n);
+	say("|%" PRIu64 "|", d.octets);
+	say_slice(next);
+	say_slice(in);
+	if (d.bare)
+		say("|bare");
+}
+
+/* what is stored|octets; bare */
+static void
+do_chunk(struct slice in, const char *param)
+{
+	static struct text stored;
+	struct smtp_data d = { .newline = newline_of(param) };
+	struct slice next = { "", 0 };
+	struct smtp_room to = { place(OUT, 1), 1 };
+	size_t n = 0;
+
+	stored.n = 0;
+	while (piece(&in, &n, &next))
+		if (decode(&d, true, &next, &stored) != SMTP_DATA_MORE)
+			say("!an end in a chunk ");
+	if (smtp_chunk_end(&d, &to) != SMTP_DATA_FULL || to.n != 1)
+		say("!an end in too little room ");
+	to = (struct smtp_room){ place(OUT, 2), 2 };
+	if (smtp_chunk_end(&d, &to) != SMTP_DATA_END || to.n > 2)
+		say("!no end ");
+	add(&stored, place(OUT, 2), 2 - to.n);
+	add(&verdict, stored.p, stored.n);
+	say("|%" PRIu64, d.octets);
+	if (d.bare)
+		say("|bare");
+}
+
+static void
+say_field(const struct smtp_header *h, struct slice name, struct slice value)
+{
+	const struct slice text = { h->text, sizeof(h->text) };
+
+	say_part(text, name);
+	say("=");
+	say_part(text, value);
+	say("/");
+}
+
+/* name=value/ for each field; then ":" and the body, if there is one */
+static void
+do_header(struct slice in, const char *param)
+{
+	static struct smtp_header header;
+	struct smtp_header *h = &header;
+	enum smtp_header_status status = SMTP_HEADER_MORE;
+	struct slice next, name, value;
+	size_t n = 0;
+
+	(void)param;
+	memset(h, 0, sizeof(*h));
+	while (status != SMTP_HEADER_END && piece(&in, &n, &next))
+		while ((status = smtp_header(h, &next, &name, &value)) ==
+		    SMTP_HEADER_FIELD)
+			say_field(h, name, value);
+	if (status == SMTP_HEADER_MORE) {
+		if (smtp_header_end(h, &name, &value))
+			say_field(h, name, value);
+		if (smtp_header_end(h, &name, &value))
+			say("!a second end ");
+		return;
+	}
+	say(":");
+	if (value.n > SMTP_FIELD_MAX)
+		say("!too much kept ");
+	say_slice(value);
+	say_slice(next);
+	say_slice(in);
+	if (smtp_header(h, &next, &name, &value) != SMTP_HEADER_END ||
+	    value.n > 0)
+		say("!no end any more ");
+	if (smtp_header_end(h, &name, &value))
+		say("!a field behind the end ");
+}
+
+static void
+do_utf8(struct slice in, const char *param)
+{
+	struct smtp_utf8 u = { 0 };
+	const struct slice whole = in;
+	struct slice next;
+	size_t n = 0;
+
+	(void)param;
+	while (piece(&in, &n, &next))
+		smtp_utf8(&u, next);
+	say(u.bad ? "bad" : u.left > 0 ? "cut" : u.eight_bit ? "utf8" : "ascii");
+	if (u.bad && !u.eight_bit)
+		say(" !bad, and ASCII");
+	if (smtp_utf8_valid(placed(OUT, whole)) != (!u.bad && u.left == 0))
+		say(" !smtp_utf8_valid disagrees");
+}
+
+typedef void function(struct slice, const char *);
+
+/* cut in every way; want is the verdict on the whole */
+static void
+cut(function *run, struct slice in, const char *param)
+{
+	static struct text want;
+
+	cut_first = cut_more = in.n;
+	room = 0;
+	run(in, param);
+	want = verdict;
+	for (size_t i = 1; i <= in.n; i++)
+		for (int how = 0; how < 3; how++) {
+			cut_first = how == 2 ? in.n : i;
+			cut_more = how == 0 ? i : in.n;
+			room = how == 2 ? i : 0;
+			verdict.n = 0;
+			run(in, param);
+			if (verdict.n == want.n &&
+			    memcmp(verdict.p, want.p, want.n) == 0)
+				continue;
+			say(" !so, with %s %zu",
+			    how == 0 ? "pieces of" : how == 1 ? "a cut at" :
+			    "room for", i);
+			return;
+		}
+	verdict = want;
+}
+
+/* ---- dates, Received -------------------------------------------------- */
+
+static void
+do_date(struct slice in, const char *param)
+{
+	char *out = place(OUT, SMTP_DATE_SIZE);
+
+	(void)param;
+	memset(out, FRESH, SMTP_DATE_SIZE);
+	smtp_date((int64_t)number(in), out);
+	if (memchr(out, '\0', SMTP_DATE_SIZE) == NULL)
+		say("!no NUL");
+	else
+		say("%s", out);
+}
+
+/* a Received field cut at every size must be the head of the whole */
+static void
+received(const struct smtp_trace *t)
+{
+	char *whole = place(OUT, SMTP_TRACE_MAX), *p;
+	const size_t n = smtp_received(t, whole, SMTP_TRACE_MAX);
+
+	say_slice((struct slice){ whole, n });
+	for (size_t size = 0; size <= n; size++) {
+		p = place(OUT_CUT, size);
+		if (smtp_received(t, p, size) != size ||
+		    memcmp(p, whole, size) != 0)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
+/* helo|name|address|host|protocol|id|recipient|seconds */
+static void
+do_received(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	struct smtp_trace t;
+
+	(void)param;
+	if (parts(in, part) != 8)
+		die("not eight parts");
+	t = (struct smtp_trace){ .helo = part[0], .name = part[1],
+	    .address = part[2], .host = part[3], .protocol = part[4],
+	    .id = part[5], .recipient = part[6],
+	    .seconds = (int64_t)number(part[7]) };
+	t.ipv6 = t.address.n > 0 && memchr(t.address.p, ':', t.address.n);
+	received(&t);
+}
+
+/* ---- all inputs of a kind, against a model ---------------------------- */
+
+/* the next string over an alphabet, in order of length; false after those
+ * of max octets */
+static bool
+next_string(char *s, size_t *n, size_t max, const char *alphabet)
+{
+	for (size_t i = 0; i < *n; i++) {
+		s[i] = *(strchr(alphabet, s[i]) + 1);
+		if (s[i] != '\0')
+			return true;
+		s[i] = alphabet[0];
+	}
+	if (*n == max)
+		return false;
+	s[(*n)++] = alphabet[0];
+	return true;
+}
+
+enum { ALL_MAX = 32 };
+
+struct decoded {
+	bool	 end, bare;
+	uint64_t octets;
+	char	 stored[ALL_MAX];
+	size_t	 n;
+	size_t	 used;			/* of the input, if there is an end */
+};
+
+/* what smtp_data and smtp_chunk do, for who knows the whole input */
+static void
+model(struct slice in, enum smtp_newline newline, bool chunk,
+    struct decoded *m)
+{
+	const char *eol = newline == SMTP_LF ? "\n" : "\r\n";
+	const size_t len = strlen(eol);
+	bool bol = true;
+	size_t i = 0, n;
+
+	memset(m, 0, sizeof(*m));
+	while (i < in.n) {
+		n = in.n - i;
+		if (n >= len && memcmp(in.p + i, eol, len) == 0) {
+			m->stored[m->n++] = '\n';
+			m->octets += 2;
+			i += len;
+			bol = true;
+			continue;
+		}
+		if (bol && !chunk && in.p[i] == '.') {
+			m->end = n > len && memcmp(in.p + i + 1, eol, len) == 0;
+			m->used = i + 1 + len;
+			if (m->end || n == 1)
+				return;
+			if (n == 2 && in.p[i + 1] == '\r' && newline != SMTP_LF)
+				return;
+			i++;
+			bol = false;
+			continue;
+		}
+		bol = false;
+		if (in.p[i] == '\r' && newline != SMTP_LF && n == 1 && !chunk)
+			return;
+		m->bare = m->bare || in.p[i] == '\r' || in.p[i] == '\n';
+		m->octets += in.p[i] == '\n' && newline == SMTP_CRLF_OR_LF ?
+		    2 : 1;
+		bol = chunk && in.p[i] == '\n' && newline == SMTP_CRLF_OR_LF;
+		m->stored[m->n++] = in.p[i++];
+	}
+	if (chunk && !bol)
+		m->stored[m->n++] = '\n';
+}
+
+/* the same by the functions; bit i of cuts: the input is cut before i + 1 */
+static void
+decode_cut(struct slice in, unsigned cuts, enum smtp_newline newline,
+    bool chunk, struct decoded *m)
+{
+	struct smtp_data d = { .newline = newline };
+	struct smtp_room to = { m->stored, sizeof(m->stored) };
+	struct slice next;
+	size_t n;
+
+	memset(m, 0, sizeof(*m));
+	while (in.n > 0 && !m->end) {
+		for (n = 1; n < in.n && !(cuts >> m->used >> (n - 1) & 1); n++)
+			continue;
+		next = placed(PART, (struct slice){ in.p, n });
+		m->end = (chunk ? smtp_chunk : smtp_data)(&d, &next, &to) ==
+		    SMTP_DATA_END;
+		in.p += n;
+		in.n -= n;
+		m->used += n - next.n;
+	}
+	if (chunk)
+		(void)smtp_chunk_end(&d, &to);
+	m->n = sizeof(m->stored) - to.n;
+	m->bare = d.bare;
+	m->octets = d.octets;
+}
+
+static void
+all_strings(struct slice in, const char *param, bool chunk)
+{
+	const enum smtp_newline newline = newline_of(param);
+	char s[ALL_MAX];
+	struct decoded want, got;
+	struct slice all = { s, 0 };
+	const size_t max = (size_t)number(in);
+
+	do {
+		model(all, newline, chunk, &want);
+		for (unsigned cuts = 0; all.n == 0 ? cuts < 1 :
+		    cuts < 1U << (all.n - 1); cuts++) {
+			decode_cut(all, cuts, newline, chunk, &got);
+			if (got.end == want.end && got.bare == want.bare &&
+			    got.octets == want.octets && got.n == want.n &&
+			    memcmp(got.stored, want.stored, got.n) == 0 &&
+			    (!got.end || got.used == want.used))
+				continue;
+			say("cut %#x goes wrong: ", cuts);
+			say_slice(all);
+			return;
+		}
+	} while (next_string(s, &all.n, max, "\r\n.x"));
+	say("agrees");
+}
+
+static void
+do_data_all(struct slice in, const char *param)
+{
+	all_strings(in, param, false);
+}
+
+static void
+do_chunk_all(struct slice in, const char *param)
+{
+	all_strings(in, param, true);
+}
+
+/* alphabet|longest: against inet_pton(3) */
+static void
+do_ip_all(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	unsigned char got[16], want[16] = { [10] = 0xff, [11] = 0xff };
+	char alphabet[16] = "", s[ALL_MAX] = "";
+	size_t n = 0;
+	bool is;
+
+	(void)param;
+	two_parts(in, part);
+	if (part[0].n >= sizeof(alphabet) || number(part[1]) >= ALL_MAX)
+		die("too many letters");
+	memcpy(alphabet, part[0].p, part[0].n);
+	do {
+		s[n] = '\0';
+		memset(want, 0, 10);
+		want[10] = want[11] = 0xff;
+		is = inet_pton(AF_INET, s, want + 12) == 1 ||
+		    inet_pton(AF_INET6, s, want) == 1;
+		if (is == (smtp_parse_ip(placed(OUT, (struct slice){ s, n }),
+		    got) == SMTP_OK) && (!is || memcmp(got, want, 16) == 0))
+			continue;
+		say("another for %s", s);
+		return;
+	} while (next_string(s, &n, (size_t)number(part[1]), alphabet));
+	say("agrees");
+}
+
+/* each number in each form of UTF-8's scheme that can hold it: in, the most
+ * to try; only the shortest form is right, and no surrogate is */
+static void
+do_utf8_all(struct slice in, const char *param)
+{
+	static const uint32_t limit[] = { 0x80, 0x800, 0x10000, 0x200000 };
+	const uint64_t max = number(in);
+	char s[4];
+	bool right;
+
+	(void)param;
+	for (uint32_t v = 0; v <= max; v++)
+		for (size_t n = 1; n <= 4; n++) {
+			if (v >= limit[n - 1])
+				continue;
+			for (size_t i = 0; i < n; i++)
+				s[i] = (char)(0x80 | (v >> 6 * (n - 1 - i) & 0x3f));
+			if (n == 1)
+				s[0] = (char)v;
+			else
+				s[0] = (char)((0xf00 >> n & 0xff) | v >> 6 * (n - 1));
+			right = (n == 1 || v >= limit[n - 2]) &&
+			    (v < 0xd800 || v > 0xdfff) && v <= 0x10ffff;
+			if (smtp_utf8_valid((struct slice){ s, n }) == right)
+				continue;
+			say("U+%04" PRIX32 " in %zu octets goes wrong", v, n);
+			return;
+		}
+	say("agrees");
+}
+
+static bool
+leap(int year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* every day from 1970 on, counted one by one; in: the first year not to */
+static void
+do_date_all(struct slice in, const char *param)
+{
+	static const char days[] = "ThuFriSatSunMonTueWed";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const int length[] = {
+		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+	};
+	const int last = (int)number(in);
+	int64_t count = 0;
+	int s;
+	char got[SMTP_DATE_SIZE], want[64];
+
+	(void)param;
+	for (int year = 1970; year < last; year++)
+		for (int m = 0; m < 12; m++)
+			for (int d = 1; d <= length[m] + (m == 1 && leap(year));
+			    d++, count++) {
+				s = (int)(count * 7919 % 86400);
+				(void)snprintf(want, sizeof(want),
+				    "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000",
+				    days + count % 7 * 3, d, months + m * 3,
+				    year, s / 3600, s / 60 % 60, s % 60);
+				smtp_date(count * 86400 + s, got);
+				if (strcmp(got, want) == 0)
+					continue;
+				say("%s for %s", got, want);
+				return;
+			}
+	say("agrees");
+}
+
+/* the words of a Received field, for who need not fold it */
+static size_t
+received_words(const struct smtp_trace *t, char words[][1024])
+{
+	const bool named = t->name.n > 0;
+	size_t n = 0;
+
+	(void)snprintf(words[n++], 1024, "from %.*s",
+	    (int)t->helo.n, t->helo.p);
+	if (named)
+		(void)snprintf(words[n++], 1024, "(%.*s",
+		    (int)t->name.n, t->name.p);
+	(void)snprintf(words[n++], 1024, "%s[%s%.*s])", named ? "" : "(",
+	    t->ipv6 ? "IPv6:" : "", (int)t->address.n, t->address.p);
+	(void)snprintf(words[n++], 1024, "by %.*s",
+	    (int)t->host.n, t->host.p);
+	(void)snprintf(words[n++], 1024, "with %.*s",
+	    (int)t->protocol.n, t->protocol.p);
+	(void)snprintf(words[n++], 1024, "id %.*s%s", (int)t->id.n, t->id.p,
+	    t->recipient.n > 0 ? "" : ";");
+	if (t->recipient.n > 0)
+		(void)snprintf(words[n++], 1024, "for <%.*s>;",
+		    (int)t->recipient.n, t->recipient.p);
+	smtp_date(t->seconds, words[n++]);
+	return n;
+}
+
+/* is text those words, with a blank or a fold between them, no line over 77
+ * columns (a TAB is eight) but one of a single word, and no needless fold? */
+static bool
+folded_well(struct slice text, char words[][1024], size_t count)
+{
+	size_t column = sizeof("Received:") - 1, n;
+
+	if (text.n < column || memcmp(text.p, "Received:", column) != 0)
+		return false;
+	text.p += column;
+	text.n -= column;
+	for (size_t i = 0; i < count; i++) {
+		n = strlen(words[i]);
+		if (text.n > 1 && memcmp(text.p, "\n\t", 2) == 0) {
+			if (column + 1 + n <= 77)
+				return false;
+			column = 7;
+			text.p++;
+			text.n--;
+		} else if (text.n == 0 || text.p[0] != ' ' ||
+		    column + 1 + n > 77)
+			return false;
+		if (text.n - 1 < n || memcmp(text.p + 1, words[i], n) != 0)
+			return false;
+		column += 1 + n;
+		text.p += 1 + n;
+		text.n -= 1 + n;
+	}
+	return text.n == 1 && text.p[0] == '\n';
+}
+
+/* in: how many fields, with parts of lengths that differ from one to the
+ * next, up to the longest there are */
+static void
+do_received_all(struct slice in, const char *param)
+{
+	static const char x[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	static char words[PARTS][1024];
+	const size_t big = sizeof(x) - 1 < 255 ? sizeof(x) - 1 : 255;
+	const uint64_t most = number(in);
+	char *buf = place(OUT, SMTP_TRACE_MAX);
+	struct smtp_trace t;
+	uint64_t seed = 1;
+	size_t n, range;
+
+	(void)param;
+	for (uint64_t i = 0; i < most; i++) {
+		size_t len[6];
+
+		range = i % 2 == 0 ? big : 60;
+		for (size_t k = 0; k < 6; k++) {
+			seed = seed * 6364136223846793005U + 1442695040888963407U;
+			len[k] = 1 + (size_t)(seed >> 33) % range;
+		}
+		t = (struct smtp_trace){ { x, len[0] }, { x, len[1] },
+		    { x, len[2] % 46 }, i % 3 == 0, { x, len[3] },
+		    { x, 1 + len[4] % 12 }, { x, 1 + len[4] % 60 },
+		    { x, len[5] }, (int64_t)(seed >> 33) };
+		t.address.n += t.address.n == 0;
+		t.name.n = i % 5 == 0 ? 0 : t.name.n;
+		t.recipient.n = i % 7 == 0 ? 0 : t.recipient.n;
+		n = smtp_received(&t, buf, SMTP_TRACE_MAX);
+		if (folded_well((struct slice){ buf, n }, words,
+		    received_words(&t, words)))
+			continue;
+		say("folded wrong: ");
+		say_slice((struct slice){ buf, n });
+		return;
+	}
+	say("agrees");
+}
+
+/* ---- the table -------------------------------------------------------- */
+
+static const struct {
+	const char	*name;
+	function	*run;
+	bool		 stream;
+} functions[] = {
+	{ "trim",		do_trim,		false },
+	{ "same",		do_same,		false },
+	{ "is",			do_is,			false },
+	{ "lower",		do_lower,		false },
+	{ "number",		do_number,		false },
+	{ "put",		do_put,			false },
+	{ "put-number",		do_put_number,		false },
+	{ "put-escaped",	do_put_escaped,		false },
+	{ "opening",		do_opening,		false },
+	{ "command",		do_command,		false },
+	{ "distance",		do_distance,		false },
+	{ "path",		do_path,		false },
+	{ "unquote",		do_unquote,		false },
+	{ "relays",		do_relays,		false },
+	{ "extension",		do_extension,		false },
+	{ "names-file",		do_names_file,		false },
+	{ "domain",		do_domain,		false },
+	{ "ip",			do_ip,			false },
+	{ "ip-all",		do_ip_all,		false },
+	{ "matches",		do_matches,		false },
+	{ "list-line",		do_list_line,		false },
+	{ "user",		do_user,		false },
+	{ "is-template",	do_is_template,		false },
+	{ "expand",		do_expand,		false },
+	{ "mail",		do_mail,		false },
+	{ "rcpt",		do_rcpt,		false },
+	{ "bdat",		do_bdat,		false },
+	{ "data",		do_data,		true },
+	{ "data-all",		do_data_all,		false },
+	{ "chunk",		do_chunk,		true },
+	{ "chunk-all",		do_chunk_all,		false },
+	{ "header",		do_header,		true },
+	{ "utf8",		do_utf8,		true },
+	{ "utf8-all",		do_utf8_all,		false },
+	{ "date",		do_date,		false },
+	{ "date-all",		do_date_all,		false },
+	{ "received",		do_received,		false },
+	{ "received-all",	do_received_all,	false },
+};
+
+/* cut the column that begins at *p off the row */
+static char *
+column(char **p)
+{
+	char *begin = *p;
+
+	*p += strcspn(*p, "\t");
+	if (**p != '\0')
+		*(*p)++ = '\0';
+	*p += strspn(*p, "\t");
+	return begin;
+}
+
+static void
+run(size_t f, const struct text *in, const char *param)
+{
+	struct slice s = placed(IN, (struct slice){ in->p, in->n });
+
+	verdict.n = 0;
+	if (functions[f].stream)
+		cut(functions[f].run, s, param);
+	else
+		functions[f].run(s, param);
+}
+
+/* true if a row gets the verdict it wants, in both places */
+static bool
+row_right(size_t f, const char *param, int n, char *rest)
+{
+	static struct text in, want;
+	const char *input = column(&rest), *wanted = column(&rest);
+	const bool all = strstr(functions[f].name, "-all") != NULL;
+
+	unescape(input, &in);
+	unescape(wanted, &want);
+	for (int i = 0; i < (all || functions[f].stream ? 1 : 2); i++) {
+		at_begin = i > 0;
+		run(f, &in, param);
+		if (wanted[0] == '\0') {
+			print_text(&verdict);
+			putchar('\n');
+			return true;
+		}
+		if (verdict.n == want.n &&
+		    memcmp(verdict.p, want.p, want.n) == 0)
+			continue;
+		printf("row %d: %s\n\t%s\n\twanted: %s\n\tgot:    ", n,
+		    input, rest, wanted);
+		print_text(&verdict);
+		printf(at_begin ? "\n\tat the begin of a page\n" : "\n");
+		return false;
+	}
+	return true;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static char line[ROW_MAX];
+	bool right = true;
+	size_t f = 0;
+	int rows = 0;
+
+	if (argc < 2 || argc > 3)
+		die("usage: parse_driver FUNCTION [PARAMETER]");
+	while (strcmp(functions[f].name, argv[1]) != 0)
+		if (++f == sizeof(functions) / sizeof(functions[0]))
+			die("no such function");
+	places_make();
+	signal(SIGSEGV, fault);
+	signal(SIGBUS, fault);
+	signal(SIGABRT, fault);
+	while (fgets(row, sizeof(row), stdin) != NULL) {
+		if (strchr(row, '\n') == NULL)
+			die("a row too long");
+		row[strcspn(row, "\n")] = '\0';
+		if (row[0] == '\0' || row[0] == '#')
+			continue;
+		memcpy(line, row, sizeof(line));
+		right &= row_right(f, argc == 3 ? argv[2] : "", ++rows, line);
+		at_begin = false;
+		fflush(stdout);
+	}
+	return rows == 0 ? 2 : right ? 0 : 1;
+}

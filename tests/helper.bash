@@ -95,6 +95,7 @@ deliver() {
 # "C: text" sends a line with CRLF, "S: glob" must match the next reply line,
 # "! command" runs a command between, "EOF" closes the client's side,
 # "# text" is a comment.
+# shellcheck disable=SC2053 # what is wanted is a glob
 dialogue() {
 	local line got n=0 rc=0 in out pid
 	rm -f dlg.in dlg.out

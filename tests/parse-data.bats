@@ -98,12 +98,12 @@ load parse
 				printf '%s\n' "$a$b$c$d$e"
 			done
 		done; done
-	done; done >strings
+	done; done >all
 	for mode in crlf both lf; do
-		"$DRIVER" data $mode <strings >got
+		"$DRIVER" data $mode <all >got
 		[ "$(wc -l <got)" = 1024 ]
 		run ! grep DIFFERS got
-		"$DRIVER" chunk $mode <strings >got
+		"$DRIVER" chunk $mode <all >got
 		[ "$(wc -l <got)" = 1024 ]
 		run ! grep DIFFERS got
 	done

@@ -60,7 +60,10 @@ wired() {
 		    os.write(pipe_in[1], data)
 		    os.close(pipe_in[1])
 		else:
-		    client.sendall(data)
+		    try:
+		        client.sendall(data)
+		    except (BrokenPipeError, ConnectionResetError):
+		        pass    # it has said its 421, and is gone
 		got = b''
 		while True:
 		    try:

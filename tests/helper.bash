@@ -153,7 +153,7 @@ need() {
 
 # need_root: skip (in CI: fail) where the test must be root
 need_root() {
-	if [ "$(id -u)" != 0 ]; then
+	if [ "$EUID" != 0 ]; then
 		if [ -n "${CI:-}" ]; then
 			echo "not root, and this is CI" >&2
 			return 1

@@ -392,12 +392,12 @@ the_last_octet_counts() {
 
 @test "label: sequences are whole at every edge of every buffer" {
 	local char pad bad=0
-	# 200 KB of one character, so shifted that an edge falls everywhere in it
+	# 132 KB of one character, so shifted that an edge falls everywhere in it
 	for char in 'é' '€' '😀'; do
 		for pad in '' x xx xxx; do
 			{
 				printf 'Subject: x\n\n%s' "$pad"
-				yes "$char" | tr -d '\n' | head -c 240000
+				yes "$char" | tr -d '\n' | head -c 132000
 				echo
 			} >msg
 			by DATA msg
@@ -414,7 +414,7 @@ the_last_octet_counts() {
 	printf 'Subject: x\n\ncaf\xc3\xa9 \xf0\x9f\x98\x80\n' >msg
 	sed 's/$/\r/' msg >chunk
 	all=$(wc -c <chunk)
-	for ((char = 1; char < all; char++)); do
+	for ((char = 17; char < all; char++)); do
 		rm -f box/new/*
 		{
 			printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' \

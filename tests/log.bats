@@ -203,6 +203,25 @@ letter_from() {
 	[ "$status" = 0 ]
 }
 
+@test "log: a client that says much pushes nothing out of the line of its message" {
+	local helo sender
+	helo=$(printf '%0250d' 0 | sed 's/0/\\0377/g')
+	sender=$(printf '%0400d' 0 | sed 's/0/\\\\"/g')
+	letter_from "\"$sender\"@c.example" "$helo" \
+	    '<own.123@c.example>' >in
+	send <in
+	[ "$(codes)" = '220 250 250 250 354 250 221' ]
+	clean
+	run grep -vE '^([^ =]+: )?[a-z]+( [a-z_-]+=("[^"]*"|[^" ]*))+$' log
+	[ "$status" = 1 ]
+	local f
+	f=$(basename "$(only_message)")
+	grep -F "${f%%.mx.example*}" log >line
+	grep -F u@example.org line
+	grep -F own.123@c.example line
+	grep -wF 250 line
+}
+
 @test "log: a message for many recipients is still one line, with its ID" {
 	local -a all=()
 	local i f n

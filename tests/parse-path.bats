@@ -196,6 +196,7 @@ setup_file() {
 		<a@[192.0.2.1>		syntax			not closed
 		<a@[192.0.2.1]]>	syntax			closed twice
 		<a@[192.0.2]>		syntax			three numbers
+		<a@[192.0.2.01]>	syntax			a leading zero: octal, or is it?
 		<a@[]>			syntax			empty
 		<a@[b.example]>		syntax			a name
 		<a@[192.0.2.1]b>	syntax			a name behind it
@@ -244,6 +245,7 @@ setup_file() {
 		TO:<@r.example,@s.example:a@b>	a|b|		two
 		TO:<@r,@s,@t:a@b> SIZE=1	a|b|SIZE=1	three, and a parameter
 		TO:<@r:"a b"@c>			"a b"|c|	a quoted local part
+		TO:<@[192.0.2.1],@[x:y]:a@b>	a|b|		literals, too
 		TO:<@r:postmaster>		postmaster||	no domain
 		TO:<@r\xc3\xa4:a@b>		a|b|		8 bit, but not in the mailbox
 		TO:<@r:@s:a@b>			syntax		a colon for the comma
@@ -274,12 +276,13 @@ setup_file() {
 		FROM:"a\\"b" J. <a@b>	a|b|			quotes, escaped, and an initial
 		FROM:J\xc3\xb6rg <a@b>	a|b|			8 bit, but not in the mailbox
 		FROM:John <a@b> SIZE=1	a|b|SIZE=1		and a parameter
-		FROM:John "Doe <a@b>	syntax			an open quote
+		FROM:"Doe, John <a@b>	syntax			an open quote
 		FROM:x@y <a@b>		x|y|<a@b>		no name but an address, and no parameter
 		FROM:John, Doe <a@b>	syntax			a comma that wants quotes
 		FROM:John\x00 <a@b>	syntax			NUL
 		FROM:John\x01 <a@b>	syntax			a control octet
-		FROM:John (Doe) <a@b>	John||(Doe) <a@b>	a comment is no name: a path, and rubbish
+		FROM:John (Doe) <a@b>	John||(Doe) <a@b>	a comment is no name: a path, and no parameter
+		FROM:John "Doe <a@b>	John||"Doe <a@b>	nor is an open quote
 	S
 }
 
@@ -334,8 +337,8 @@ setup_file() {
 		FROM:<\{899}a@b>			long			901
 		FROM:<\{644}a@\{255}b>			\{644}a|\{255}b|	900, with the longest domain
 		FROM:<\{645}a@\{255}b>			long			901
-		FROM:<\{899}a>				\{899}a||		no domain
-		FROM:<\{901}a>				long			no domain, 901
+		FROM:<\{899}a>				\{899}a||		no domain yet: the @ counts
+		FROM:<\{900}a>				long			so 900 are one too many
 		FROM:<"\{896}a"@b>			"\{896}a"|b|		with its quotes
 		FROM:<"\{897}a"@b>			long			with its quotes, 901
 		FROM:<a@\{255}b>			a|\{255}b|		a domain of 255 octets
@@ -353,12 +356,13 @@ setup_file() {
 }
 
 @test "path: no octet behind the input is looked at, nor one before it" {
-	local i row='FROM : "J. D" <@r.example,@s:"a\\\\ b"@[IPv6:2001:db8::1]> SIZE=1'
-	# each head of it gets a verdict; the page behind it traps the rest
+	local i row
+	# each head of it gets a verdict; the pages around it trap the rest
+	row='FROM : "J. D" <@r.example,@s:"a\\\\ b"@[IPv6:2001:db8::1]> SIZE=1'
 	for ((i = 1; i <= ${#row}; i++)); do
 		[[ ${row::i} = *\\ ]] || printf '%s\n' "${row::i}"
 	done >rows
 	"$DRIVER" path FROM <rows >out
-	[ "$(tail -n 1 out)" = '"a\\ b"|[IPv6:2001:db8::1]|SIZE=1' ]
+	[ "$(tail -n 1 out)" = '"a\\\\ b"|[IPv6:2001:db8::1]|SIZE=1' ]
 	[ "$(wc -l <out)" = "$(wc -l <rows)" ]
 }

@@ -1,8 +1,10 @@
 /*
- * parse_fuzz - throw octets at smtp_parse.h: make fuzz.
+ * parse_fuzz - throw octets at all of smtp_parse.h: make fuzz.
  *
- * The first octet chooses the mode, the rest is the input.  What is checked:
- * slices lie within the input, and a stream comes out the same when it is cut.
+ * The first two octets say how, the others are the input.  What must hold:
+ * slices lie within the input, what was accepted is accepted again and comes
+ * out the same, a verdict stands once it is given, and a stream decodes to
+ * the same however it is cut and however little room there is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,127 +13,259 @@
 
 int LLVMFuzzerTestOneInput(const unsigned char *p, size_t n);
 
-enum { ROOM = 1 << 16 };
+enum { ROOM = 1 << 14 };
+
+#define MUST(x) do { if (!(x)) abort(); } while (0)
 
 static void
 within(struct slice part, struct slice all)
 {
-	if (part.n > 0 && (part.p < all.p || part.p + part.n > all.p + all.n))
-		abort();
+	MUST(part.p >= all.p && part.n <= all.n &&
+	    (size_t)(part.p - all.p) <= all.n - part.n);
+}
+
+static struct slice
+part(struct slice in, size_t from, size_t to)
+{
+	return (struct slice){ in.p + from, to - from };
+}
+
+static bool
+trimmed(struct slice s)
+{
+	return smtp_trim(s).p == s.p && smtp_trim(s).n == s.n;
 }
 
 static void
-fuzz_words(struct slice in)
+fuzz_lines(struct slice in, size_t cut)
 {
-	struct slice a, b;
+	const enum smtp_opening what = smtp_opening(in);
+	enum smtp_opening before = smtp_opening(part(in, 0, cut));
+	const struct slice a = part(in, 0, cut), b = part(in, cut, in.n);
+	struct slice verb, arg;
+
+	MUST(before == what || before == SMTP_OPEN_MORE);
+	MUST(what != SMTP_OPEN_MORE || in.n < 12);
+	if (smtp_parse_command(in, &verb, &arg) == SMTP_OK) {
+		within(verb, in);
+		within(arg, in);
+		MUST(trimmed(verb) && trimmed(arg));
+	}
+	MUST(smtp_distance(a, b) == smtp_distance(b, a));
+	MUST((smtp_distance(a, b) == 0) == (a.n <= 16 && smtp_same(a, b)));
+	MUST(smtp_distance(a, b) <= 9);
+}
+
+/* a path written anew from its parts is read as the same */
+static void
+path_again(const struct smtp_path *path)
+{
+	char buf[ROOM];
+	struct smtp_text t = SMTP_TEXT(buf);
+	struct smtp_path again;
+	struct slice rest;
+
+	smtp_puts(&t, "To:<");
+	smtp_put(&t, path->local);
+	if (path->domain.n > 0)
+		smtp_puts(&t, "@");
+	smtp_put(&t, path->domain);
+	smtp_puts(&t, ">");
+	MUST(smtp_parse_path(smtp_written(&t), "TO", &again, &rest) == SMTP_OK);
+	MUST(smtp_same(again.local, path->local) && rest.n == 0 &&
+	    smtp_same(again.domain, path->domain) &&
+	    again.eight_bit == path->eight_bit &&
+	    again.second_at == path->second_at);
+}
+
+static void
+fuzz_path(struct slice in, const char *keyword)
+{
 	struct smtp_path path;
+	struct slice rest, user, extension;
+	char *buf;
+	size_t n;
+
+	if (smtp_parse_path(in, keyword, &path, &rest) != SMTP_OK)
+		return;
+	within(path.local, in);
+	within(path.domain, in);
+	within(rest, in);
+	MUST(trimmed(rest));
+	MUST(path.local.n + path.domain.n < SMTP_MAILBOX_MAX);
+	MUST(path.local.n > 0 || path.domain.n == 0);
+	MUST(path.domain.n == 0 || smtp_is_literal(path.domain) ||
+	    smtp_is_domain(path.domain) || !smtp_utf8_valid(path.domain));
+	path_again(&path);
+	buf = malloc(path.local.n + 1);
+	MUST(buf != NULL);
+	MUST(smtp_unquote(path.local, buf, path.local.n, &n) == SMTP_OK);
+	smtp_split_extension((struct slice){ buf, n }, '+', &user, &extension);
+	MUST(user.n + extension.n + (user.n < n) == n);
+	MUST(smtp_user_matches(path.local, path.local, user, user) ||
+	    path.second_at || path.local.n == 0 || path.local.p[0] == '"');
+	(void)smtp_relays(path.local);
+	free(buf);
+}
+
+static void
+fuzz_words(struct slice in, size_t cut)
+{
 	struct smtp_mail mail;
 	unsigned char ip[16];
-	char buf[ROOM];
+	const struct slice entry = smtp_list_line(in);
 	uint64_t v;
-	size_t n;
 	bool flag;
 
-	if (smtp_parse_command(in, &a, &b) == SMTP_OK) {
-		within(a, in);
-		within(b, in);
-	}
-	if (smtp_parse_path(in, "", &path, &b) == SMTP_OK) {
-		within(path.local, in);
-		within(path.domain, in);
-		within(b, in);
-		if (path.local.n + path.domain.n >= SMTP_MAILBOX_MAX)
-			abort();
-		if (smtp_unquote(path.local, buf, path.local.n, &n) != SMTP_OK)
-			abort();
-		smtp_split_extension((struct slice){ buf, n }, '+', &a, &b);
-		(void)smtp_relays(path.local);
-		(void)smtp_names_file(a);
-		(void)smtp_user_matches(smtp_list_line(in), a, b, path.domain);
-	}
-	(void)smtp_parse_mail(in, SMTP_WITH_AUTH | SMTP_WITH_PRDR, &mail);
+	within(entry, in);
+	MUST(trimmed(entry));
+	MUST(!smtp_names_file(in) || memchr(in.p, '/', in.n) == NULL);
+	MUST(!smtp_is_host(in) || smtp_is_domain(in));
+	MUST(!smtp_is_literal(in) || !smtp_is_domain(in));
+	MUST(smtp_domain_matches(smtp_slice("*"), in));
+	(void)smtp_domain_matches(part(in, 0, cut), part(in, cut, in.n));
+	(void)smtp_parse_mail(in, (unsigned)cut & 3, &mail);
 	(void)smtp_parse_rcpt(in, &flag);
-	(void)smtp_parse_bdat(in, &v, &flag);
+	if (smtp_parse_bdat(in, &v, &flag) == SMTP_OK)
+		MUST(v <= INT64_MAX);
+	if (smtp_parse_number(in, cut, &v) == SMTP_OK)
+		MUST(v <= cut && in.n <= 20);
 	(void)smtp_parse_ip(in, ip);
-	(void)smtp_opening(in);
-	(void)smtp_is_host(in);
-	(void)smtp_is_literal(in);
-	(void)smtp_domain_matches(in, smtp_trim(in));
-	(void)smtp_distance(in, smtp_slice("MAIL"));
 }
 
 static void
-fuzz_writing(struct slice in)
+fuzz_writing(struct slice in, size_t cut)
 {
-	static char buf[ROOM];
-	struct smtp_text t = { buf, 300, 0, false };
-	struct smtp_values v = { in, in, in };
-	struct smtp_trace trace = { in, in, in, true, in, in, in, in, 0 };
+	static char buf[ROOM], less[ROOM];
+	const struct slice a = part(in, 0, cut), b = part(in, cut, in.n);
+	const struct smtp_values v = { b, a, b };
+	struct smtp_trace trace = { .helo = in, .name = smtp_slice("c.example"),
+	    .address = smtp_slice("::1"), .ipv6 = true, .seconds = (int64_t)cut,
+	    .host = smtp_slice("h"), .protocol = smtp_slice("SMTP") };
+	struct smtp_text t = SMTP_TEXT(buf);
+	size_t n;
 
 	smtp_put_escaped(&t, in);
-	(void)smtp_string(&t);
-	t.n = 0;
-	(void)smtp_expand(in, &v, in.n % 2 == 0, &t);
-	if (smtp_received(&trace, buf, 300) > 300)
-		abort();
+	smtp_put_number(&t, cut);
+	for (size_t i = 0; i < t.n; i++)
+		MUST(buf[i] >= ' ' && buf[i] <= '~' && buf[i] != '"');
+	t = (struct smtp_text){ .p = buf, .size = cut };
+	if (smtp_expand(a, &v, in.n % 2 == 0, &t) == SMTP_OK)
+		MUST(t.n < cut && buf[t.n] == '\0');
+	(void)smtp_is_template(a);
+	n = smtp_received(&trace, buf, sizeof(buf));
+	MUST(n < SMTP_TRACE_MAX && buf[n - 1] == '\n');
+	for (size_t i = 0; i < n; i++)
+		MUST((buf[i] >= ' ' && buf[i] <= '~') ||
+		    (buf[i] == '\n' && (i == n - 1 || buf[i + 1] == '\t')) ||
+		    (buf[i] == '\t' && i > 0 && buf[i - 1] == '\n'));
+	cut = smtp_received(&trace, less, cut < n ? cut : n);
+	MUST(memcmp(less, buf, cut) == 0);
 }
 
-/* Decode in two pieces, out a little at a time; how much came out. */
+/* Decode in two pieces, room octets at a time; how much came out.  What is
+ * left of in is behind the end. */
 static size_t
-decode(struct slice in, size_t cut, size_t room, enum smtp_newline newline,
-    char *out)
+decode(struct slice *in, size_t cut, size_t room, bool chunk,
+    struct smtp_data *d, char *out)
 {
-	struct smtp_data d = { .newline = newline };
-	struct slice piece = { in.p, cut };
-	struct smtp_room left;
-	enum smtp_data_status status;
-	size_t n = 0;
+	struct slice piece = { in->p, cut };
+	struct smtp_room left = { out, 0 };
+	enum smtp_data_status status = SMTP_DATA_MORE;
 
-	for (int half = 0; half < 2; half++) {
+	for (int half = 0; half < 2 && status == SMTP_DATA_MORE; half++) {
 		do {
-			left = (struct smtp_room){ out + n, room };
-			status = smtp_data(&d, &piece, &left);
-			n += room - left.n;
-			if (status == SMTP_DATA_END)
-				return n;
+			left.n = room;
+			status = (chunk ? smtp_chunk : smtp_data)(d, &piece,
+			    &left);
+			MUST(status != SMTP_DATA_FULL || left.n == 0);
 		} while (status == SMTP_DATA_FULL);
-		piece = (struct slice){ in.p + cut, in.n - cut };
+		in->n -= (size_t)(piece.p - in->p);
+		in->p = piece.p;
+		MUST(status == SMTP_DATA_END || piece.n == 0);
+		piece = *in;
 	}
-	return n;
+	left.n = 2;
+	if (chunk)
+		MUST(smtp_chunk_end(d, &left) == SMTP_DATA_END);
+	return (size_t)(left.p - out);
 }
 
 static void
-fuzz_streams(struct slice in, size_t cut, enum smtp_newline newline)
+fuzz_data(struct slice in, size_t cut, enum smtp_newline newline, bool chunk)
 {
-	static char one[ROOM], two[ROOM];
-	struct smtp_header h = { 0 };
-	struct smtp_utf8 u = { 0 };
-	struct slice name, value, rest = in, head = { in.p, cut };
-	size_t n = decode(in, 0, ROOM / 2, newline, one);
+	static char one[2 * ROOM], two[2 * ROOM];
+	struct smtp_data a = { .newline = newline }, b = a;
+	struct slice rest = in, left = in;
+	const size_t n = decode(&rest, in.n, in.n + 1, chunk, &a, one);
 
-	if (decode(in, cut, 1, newline, two) != n || memcmp(one, two, n) != 0)
-		abort();
-	while (smtp_header(&h, &rest, &name, &value) == SMTP_HEADER_FIELD)
-		if (name.n == 0 || name.n + value.n > SMTP_FIELD_MAX)
-			abort();
-	(void)smtp_header_end(&h, &name, &value);
-	smtp_utf8(&u, head);
-	smtp_utf8(&u, (struct slice){ in.p + cut, in.n - cut });
-	if (smtp_utf8_valid(in) != (!u.bad && u.left == 0))
-		abort();
+	MUST(n <= in.n + 2 && (chunk || n <= a.octets));
+	MUST(decode(&left, cut, 1 + cut % 11, chunk, &b, two) == n);
+	MUST(memcmp(one, two, n) == 0 && left.p == rest.p &&
+	    a.at == b.at && a.bare == b.bare && a.octets == b.octets);
+}
+
+/* the fields of a header cut in two, with NUL between, and the body */
+static size_t
+header(struct slice in, size_t cut, struct smtp_text *t)
+{
+	struct smtp_header h = { 0 };
+	struct slice name, value, piece = { in.p, cut };
+	enum smtp_header_status status = SMTP_HEADER_MORE;
+	const struct slice nul = { "", 1 };
+
+	for (int half = 0; half < 2; half++) {
+		while ((status = smtp_header(&h, &piece, &name, &value)) ==
+		    SMTP_HEADER_FIELD) {
+			MUST(name.n > 0 && trimmed(value));
+			MUST(name.n + value.n < SMTP_FIELD_MAX);
+			smtp_put(t, name);
+			smtp_put(t, nul);
+			smtp_put(t, value);
+			smtp_put(t, nul);
+		}
+		if (status == SMTP_HEADER_END) {
+			smtp_put(t, value);
+			smtp_put(t, piece);
+		}
+		piece = (struct slice){ in.p + cut, in.n - cut };
+	}
+	if (smtp_header_end(&h, &name, &value))
+		smtp_put(t, value);
+	MUST(!t->cut);
+	return t->n;
+}
+
+static void
+fuzz_streams(struct slice in, size_t cut)
+{
+	static char one[4 * ROOM], two[4 * ROOM];
+	struct smtp_text a = SMTP_TEXT(one), b = SMTP_TEXT(two);
+	struct smtp_utf8 u = { 0 };
+
+	MUST(header(in, in.n, &a) == header(in, cut, &b) &&
+	    memcmp(one, two, a.n) == 0);
+	smtp_utf8(&u, part(in, 0, cut));
+	smtp_utf8(&u, part(in, cut, in.n));
+	MUST(smtp_utf8_valid(in) == (!u.bad && u.left == 0));
 }
 
 int
 LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 {
+	static const char *const keyword[] = { "", "FROM", "TO" };
 	struct slice in;
+	size_t cut;
 
-	if (n < 2 || n > ROOM / 4)
+	if (n < 2 || n > ROOM / 2)
 		return 0;
 	in = (struct slice){ (const char *)p + 2, n - 2 };
-	fuzz_words(in);
-	fuzz_writing(in);
-	fuzz_streams(in, in.n == 0 ? 0 : p[0] % (in.n + 1),
-	    (enum smtp_newline)(p[1] % 3));
+	cut = (p[0] | (size_t)(p[1] & 0xf0) << 4) % (in.n + 1);
+	fuzz_lines(in, cut);
+	fuzz_path(in, keyword[p[1] % 3]);
+	fuzz_words(in, cut);
+	fuzz_writing(in, cut);
+	fuzz_data(in, cut, (enum smtp_newline)(p[1] % 3), (p[1] & 8) != 0);
+	fuzz_streams(in, cut);
 	return 0;
 }

@@ -444,14 +444,16 @@ template_setup() {
 
 @test "template: an alias that leads out of the template's place is deferred" {
 	template_setup
-	mkdir -p elsewhere/{tmp,new,cur} home.d/{tmp,new,cur}
+	# places with names like home's, and one as long
+	mkdir -p {elsewhere,home.d,mail/box}/{tmp,new,cur}
 	ln -s ../elsewhere home/eve
 	ln -s "$PWD/elsewhere" home/abs
 	ln -s ../home.d home/near
+	ln -s ../mail/box home/side
 	ln -s .. home/up
 	[ "$(verdicts eve@example.org abs@example.org near@example.org \
-	    up@example.org alice@example.org)" = \
-	    '451/4.3.0 451/4.3.0 451/4.3.0 451/4.3.0 250/2.1.5' ]
+	    side@example.org up@example.org alice@example.org)" = \
+	    '451/4.3.0 451/4.3.0 451/4.3.0 451/4.3.0 451/4.3.0 250/2.1.5' ]
 	mail_to eve@example.org
 	nothing_anywhere
 }

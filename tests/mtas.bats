@@ -1,0 +1,488 @@
+# mtas.bats - real mail systems as clients, with the extensions that they use
+# RFC 3030 (Exim); RFC 6531 (Postfix, curl, Python); RFC 3461; RFC 1428
+#
+# Each runs in a mount, network and process namespace of its own: /etc and the
+# queue are the test's, there is no network but loopback, and nothing outlives
+# the test.  smtpd is behind tcpserver there, on a port that the kernel gives.
+
+# shellcheck disable=SC2030,SC2031 # OPTS is each test's own
+load helper
+
+: "${MTAS_DIR:=/opt/smtpd-mtas}"
+POSTFIX=$MTAS_DIR/postfix/usr
+EXIM=$MTAS_DIR/exim4-daemon-light/usr/sbin/exim4
+
+# alone FUNCTION ARG...: call it in those namespaces; there /mnt is the test's
+# directory mta, smtpd is served at $port, and the dialogue is in the file log
+alone() {
+	need_root
+	need tcpserver unshare ip
+	mkdir -p mta etc
+	cp /etc/{passwd,group,nsswitch.conf,ld.so.cache} etc
+	printf '127.0.0.1 localhost\n' >etc/hosts
+	printf '%s:x:%s:%s::/:/usr/sbin/nologin\n' postfix 8101 8101 \
+	    Debian-exim 8102 8102 >>etc/passwd
+	printf '%s:x:%s:\n' postfix 8101 Debian-exim 8102 postdrop 8103 \
+	    >>etc/group
+	chmod 755 mta etc
+	chmod 644 etc/*
+	{
+		declare -p SMTPD OPTS POSTFIX EXIM
+		declare -f eventually begin arrived serve postfix exim by_sendmail \
+		    exim_sends curl_sends "$1"
+		echo 'begin "$@"'
+	} >alone.sh
+	timeout 60 unshare --mount --net --pid --fork --kill-child --mount-proc \
+	    --propagation private bash alone.sh "$@" >said 2>&1 </dev/null 3>&- ||
+	    { echo "status $?"; cat said log mta/log; return 1; }
+}
+
+begin() {
+	set -e
+	umask 022
+	mount --bind etc /etc
+	mount --bind mta /mnt
+	ip link set lo up
+	serve
+	"$@"
+}
+
+serve() {
+	tcpserver -1 -HR -l mx.example 127.0.0.1 0 "$SMTPD" "${OPTS[@]}" -v \
+	    >port 2>log &
+	eventually test -s port
+	port=$(<port)
+}
+
+# arrived N: so many messages are there, in all
+arrived() {
+	# shellcheck disable=SC2317
+	are_there() { [ "$(find box/new -type f | wc -l)" -ge "$1" ]; }
+	eventually are_there "$1"
+}
+
+# letter NAME [FIELD...]: a file of that name that is hard on clients
+letter() {
+	{
+		printf '%s\n' 'From: a@c.example' 'To: u@example.org' \
+		    'Date: Thu, 01 Jan 2026 00:00:00 +0000' \
+		    'Message-ID: <1@c.example>' "Subject: $1" "${@:2}" '' \
+		    . .. ... .dot ..dots '' ' . ' '' .QUIT QUIT 'BDAT 3' \
+		    'From here' '>From there' 'blanks behind   ' $'a tab\t' '   '
+		printf '%0990d\n.%0989d\n' 0 0
+		printf '%s\n' '' . '' ..
+	} >"$1"
+}
+MIME=('MIME-Version: 1.0' 'Content-Type: text/plain; charset=utf-8'
+    'Content-Transfer-Encoding: 8bit')
+
+# big NAME: the letter, and behind it half a megabyte of lines
+big() {
+	letter "$1"
+	head -c 400000 /dev/urandom | base64 | sed 's/^[a-f]/.&/' >>"$1"
+}
+
+# is_stored LETTER FILE: FILE is the letter beneath trace header fields
+is_stored() {
+	local n
+	n=$(($(wc -c <"$2") - $(wc -c <"$1")))
+	tail -c +$((n + 1)) "$2" | cmp - "$1" || return 1
+	head -c $n "$2" >trace
+	run ! grep -aEv '^(Return-Path|Delivered-To|Received):( |$)|^[ 	]+[^ 	]' \
+	    trace
+	# smtpd's, and the client's
+	[ "$(grep -c ^Received: trace)" = "${HOPS:-2}" ]
+}
+
+# heard PATTERN: so often smtpd heard a line like that, without case
+heard() {
+	grep -ciE "dialogue .*heard=\"$1" log || :
+}
+
+# ---- Postfix ----
+
+# postfix SETTING...: running, with these, and smtpd as where all goes
+postfix() {
+	local dir
+	export LD_LIBRARY_PATH=$POSTFIX/lib/postfix MAIL_CONFIG=/mnt/conf
+	mkdir -p /mnt/conf /mnt/data /mnt/q/{active,bounce,corrupt,defer} \
+	    /mnt/q/{deferred,flush,hold,incoming,private,saved,trace} \
+	    /mnt/q/{maildrop,pid,public}
+	chown postfix /mnt/data /mnt/q/[!p]* /mnt/q/private
+	chmod 700 /mnt/q/[!p]* /mnt/q/private
+	chgrp postdrop /mnt/q/{maildrop,public}
+	chmod 1730 /mnt/q/maildrop
+	chmod 710 /mnt/q/public
+	printf '%s\n' 'compatibility_level = 3.6' 'queue_directory = /mnt/q' \
+	    'data_directory = /mnt/data' 'meta_directory = /mnt/conf' \
+	    "daemon_directory = $POSTFIX/lib/postfix/sbin" \
+	    "command_directory = $POSTFIX/sbin" \
+	    "shlib_directory = $POSTFIX/lib/postfix" \
+	    'import_environment = LD_LIBRARY_PATH MAIL_CONFIG' \
+	    'maillog_file = /mnt/log' 'maillog_file_prefixes = /mnt' \
+	    'inet_interfaces = loopback-only' 'inet_protocols = ipv4' \
+	    'myhostname = c.example' 'mydestination =' 'alias_maps =' \
+	    'local_recipient_maps =' 'disable_dns_lookups = yes' \
+	    "relayhost = [127.0.0.1]:$port" "$@" >/mnt/conf/main.cf
+	{
+		printf '%s unix n - n - 1 %s\n' pickup pickup qmgr qmgr
+		printf '%s unix - - n - 0 bounce\n' bounce defer trace
+		printf '%s unix - - n - - %s\n' rewrite trivial-rewrite \
+		    proxymap proxymap error error retry error smtp smtp
+		printf '%s\n' 'cleanup unix n - n - 0 cleanup' \
+		    'postlog unix-dgram n - n - 1 postlogd' \
+		    'tlsmgr unix - - n - 1 tlsmgr' 'flush unix n - n - 0 flush'
+	} >/mnt/conf/master.cf
+	"$POSTFIX/lib/postfix/sbin/master" -c /mnt/conf &
+	eventually test -S /mnt/q/public/pickup -o -p /mnt/q/public/pickup
+	eventually test -S /mnt/q/public/qmgr -o -p /mnt/q/public/qmgr
+}
+
+# by_sendmail LETTER ARG...: hand it to Postfix
+by_sendmail() {
+	"$POSTFIX/sbin/sendmail" -i "${@:2}" <"$1"
+}
+
+need_postfix() {
+	need "$POSTFIX/lib/postfix/sbin/master"
+}
+
+postfix_mails() {
+	postfix
+	by_sendmail ascii -f a@c.example u@example.org
+	arrived 1
+	by_sendmail mime -f a@c.example u@example.org v@example.org
+	arrived 2
+	by_sendmail big -f '<>' u@example.org
+	arrived 3
+}
+
+# 3.7's smtp(8) sends no BDAT, be CHUNKING offered or not: what it does with
+# smtpd's offer is to leave it alone
+@test "mtas: Postfix's mail arrives byte for byte, by DATA though CHUNKING is offered" {
+	local msg name
+	need_postfix
+	letter ascii
+	letter mime "${MIME[@]}"
+	echo 'Grüße, 日本語' >>mime
+	big big
+	alone postfix_mails
+	[ "$(count box/new)" = 3 ]
+	for name in ascii mime big; do
+		msg=$(grep -l "^Subject: $name$" box/new/*)
+		is_stored $name "$msg"
+		header Received "$msg" | head -n 1 | grep -q ' with ESMTP id '
+	done
+	[ "$(heard BDAT)" = 0 ]
+	[ "$(heard 'DATA"')" = 3 ]
+	[ "$(heard 'MAIL FROM:<> SIZE=[0-9]+')" = 1 ]
+	[ "$(heard 'MAIL FROM:<a@c.example> SIZE=[0-9]+ BODY=8BITMIME"')" -ge 1 ]
+	[ "$(heard 'RCPT TO:<[uv]@example.org> ORCPT')" = 0 ]
+}
+
+postfix_mails_without_chunking() {
+	postfix 'smtp_discard_ehlo_keywords = chunking, pipelining, silent-discard'
+	by_sendmail big -f a@c.example u@example.org
+	arrived 1
+}
+
+@test "mtas: Postfix's mail arrives byte for byte without PIPELINING and CHUNKING" {
+	need_postfix
+	big big
+	alone postfix_mails_without_chunking
+	is_stored big "$(only_message)"
+}
+
+postfix_mails_eight_bits() {
+	postfix
+	by_sendmail utf8 -f a@c.example u@example.org
+	by_sendmail latin1 -f a@c.example u@example.org
+	arrived 2
+}
+
+@test "mtas: what Postfix sends unlabelled is labelled, above Postfix's Received" {
+	local name msg
+	need_postfix
+	printf 'Message-ID: <1@c.example>\nFrom: a@c.example\nTo: u@example.org\n' >head
+	printf 'Date: Thu, 01 Jan 2026 00:00:00 +0000\nSubject: ' >>head
+	{ cat head; printf 'utf8\n\ncaf\xc3\xa9\n'; } >utf8
+	{ cat head; printf 'latin1\n\ncaf\xe9\n'; } >latin1
+	alone postfix_mails_eight_bits
+	for name in utf8:utf-8 latin1:unknown-8bit; do
+		msg=$(grep -la "^Subject: ${name%:*}$" box/new/*)
+		tail -c "$(wc -c <"${name%:*}")" "$msg" | cmp - "${name%:*}"
+		sed '/^Message-ID/,$d; /^[ 	]/d' "$msg" | cut -d: -f1 |
+		    paste -sd ' ' >got
+		echo 'Return-Path Delivered-To Received MIME-Version Content-Type Content-Transfer-Encoding Received' >want
+		cmp got want
+		[ "$(header Content-Type "$msg")" = "text/plain; charset=${name#*:}" ]
+	done
+}
+
+postfix_mails_utf8() {
+	postfix
+	by_sendmail mime -f 'dörte@müller.example' 'jürgen@example.org' \
+	    'u@bücher.example'
+	arrived 1
+	by_sendmail ascii -f a@c.example u@example.org
+	arrived 2
+}
+
+@test "mtas: Postfix's SMTPUTF8 message arrives byte for byte, and the next is plain" {
+	local msg
+	need_postfix
+	OPTS+=(-d 'bücher.example')
+	letter mime 'X-From: Dörte' "${MIME[@]}"
+	letter ascii
+	alone postfix_mails_utf8
+	msg=$(grep -l '^Subject: mime$' box/new/*)
+	is_stored mime "$msg"
+	[ "$(header Return-Path "$msg")" = '<dörte@müller.example>' ]
+	[ "$(header Delivered-To "$msg" | sort | paste -sd ' ')" = \
+	    'jürgen@example.org u@bücher.example' ]
+	header Received "$msg" | head -n 1 | grep -q ' with UTF8SMTP id '
+	[ "$(heard 'MAIL FROM:<d.*> .*SMTPUTF8')" = 1 ]
+	msg=$(grep -l '^Subject: ascii$' box/new/*)
+	is_stored ascii "$msg"
+	header Received "$msg" | head -n 1 | grep -q ' with ESMTP id '
+	[ "$(heard 'MAIL FROM:<a@c.example>.*SMTPUTF8')" = 0 ]
+}
+
+postfix_mails_with_notify() {
+	postfix
+	by_sendmail ascii -f a@example.org -N success,failure,delay -R hdrs \
+	    -V QQ314159 u@example.org
+	arrived 2
+}
+
+# Where DSN is not offered, smtp(8) sends none of its parameters; it tells the
+# sender itself that the message was relayed
+@test "mtas: Postfix, asked for a report of success, makes it when smtpd says 250" {
+	local msg
+	need_postfix
+	letter ascii
+	alone postfix_mails_with_notify
+	[ "$(count box/new)" = 2 ]
+	msg=$(grep -l '^Return-Path: <a@example.org>' box/new/*)
+	is_stored ascii "$msg"
+	msg=$(grep -l '^Return-Path: <>' box/new/*)
+	[ "$(header Delivered-To "$msg")" = a@example.org ]
+	grep -q '^Action: relayed' "$msg"
+	grep -q '^Original-Envelope-Id: QQ314159' "$msg"
+	[ "$(heard '(MAIL|RCPT) .*(NOTIFY|RET|ENVID|ORCPT)=')" = 0 ]
+}
+
+postfix_is_refused() {
+	postfix
+	by_sendmail ascii -f a@example.org u@example.org v@no.example
+	arrived 2
+}
+
+@test "mtas: Postfix returns what smtpd refuses, and mails the others" {
+	local msg
+	need_postfix
+	letter ascii
+	alone postfix_is_refused
+	[ "$(count box/new)" = 2 ]
+	is_stored ascii "$(grep -l '^Return-Path: <a@example.org>' box/new/*)"
+	msg=$(grep -l '^Return-Path: <>' box/new/*)
+	[ "$(header Delivered-To "$msg")" = a@example.org ]
+	grep -q '^Status: 5\.7\.1' "$msg"
+	grep -q '^Final-Recipient: rfc822; v@no.example' "$msg"
+}
+
+# ---- Exim ----
+
+# exim TRANSPORT-OPTION...: configured, to send everything to smtpd
+exim() {
+	mkdir -p /etc/exim4 /mnt/exim
+	chown Debian-exim /mnt/exim
+	printf '%s\n' 'primary_hostname = c.example' "exim_path = $EXIM" \
+	    'spool_directory = /mnt/exim' 'log_file_path = /mnt/log.%s' \
+	    'disable_ipv6' 'keep_environment =' 'never_users =' \
+	    'begin routers' 'all:' 'driver = manualroute' 'self = send' \
+	    'host_find_failed = defer' 'transport = out' \
+	    'route_list = * 127.0.0.1 byname' \
+	    'begin transports' 'out:' 'driver = smtp' "port = $port" \
+	    'hosts_avoid_tls = *' 'hosts_try_prdr = :' "$@" \
+	    'begin retry' '* * F,1h,15m' >/etc/exim4/exim4.conf
+	: >/mnt/log
+	touch /mnt/log.{main,reject,panic}
+	chown Debian-exim /mnt/log.*
+}
+
+# exim_sends LETTER ARG...: at once, in the foreground
+exim_sends() {
+	"$EXIM" -odf -oi "${@:2}" <"$1"
+	cat /mnt/log.* >/mnt/log
+}
+
+exim_mails() {
+	exim "hosts_try_chunking = $1"
+	exim_sends ascii -f a@c.example u@example.org
+	exim_sends mime -f a@c.example u@example.org v@example.org
+	exim_sends big -f '<>' u@example.org
+	arrived 3
+}
+
+# exim_letters: and what is stored of them
+exim_letters() {
+	need "$EXIM"
+	letter ascii
+	letter mime "${MIME[@]}"
+	echo 'Grüße, 日本語' >>mime
+	big big
+}
+
+exim_letters_are_stored() {
+	local msg name
+	[ "$(count box/new)" = 3 ]
+	for name in ascii mime big; do
+		msg=$(grep -l "^Subject: $name$" box/new/*)
+		is_stored $name "$msg" || return 1
+		header Received "$msg" | head -n 1 | grep -q ' with ESMTP id '
+	done
+	[ "$(header Return-Path "$msg")" = '<>' ]
+}
+
+@test "mtas: Exim's mail arrives byte for byte, by BDAT" {
+	exim_letters
+	alone exim_mails '*'
+	exim_letters_are_stored
+	[ "$(heard 'DATA"')" = 0 ]
+	[ "$(heard 'BDAT [0-9]+ LAST"')" = 3 ]
+	# the big one is sent in more than one chunk
+	[ "$(heard 'BDAT [0-9]+"')" -ge 2 ]
+}
+
+@test "mtas: Exim's mail arrives byte for byte, by DATA" {
+	exim_letters
+	alone exim_mails :
+	exim_letters_are_stored
+	[ "$(heard 'BDAT')" = 0 ]
+	[ "$(heard 'DATA"')" = 3 ]
+}
+
+exim_is_refused() {
+	exim 'hosts_try_chunking = *'
+	exim_sends big -f a@c.example u@no.example || :
+	exim_sends big -f a@c.example u@example.org v@no.example || :
+	exim_sends bare -f a@c.example u@example.org
+	cat /mnt/log.* >/mnt/log
+	arrived 2
+}
+
+# Exim sends RCPT and the first BDAT in one go: with the only recipient refused
+# that chunk has to be read
+@test "mtas: Exim, by BDAT, mails the others when one is refused, and no one when all are" {
+	exim_letters
+	sed 's/^Subject: .*/Subject: bare/' ascii >bare
+	alone exim_is_refused
+	[ "$(count box/new)" = 2 ]
+	is_stored big "$(grep -l '^Subject: big$' box/new/*)"
+	is_stored bare "$(grep -l '^Subject: bare$' box/new/*)"
+	[ "$(grep -c 'end=quit' log)" -ge 3 ]
+	run ! grep -q 'end=bad-chunk' log
+}
+
+exim_is_too_big() {
+	exim 'hosts_try_chunking = *' 'size_addition = -1'
+	exim_sends big -f '<>' u@example.org || :
+	exim_sends ascii -f '<>' u@example.org
+	arrived 1
+}
+
+@test "mtas: Exim's chunks over the limit are refused for good, without its SIZE" {
+	exim_letters
+	OPTS+=(-s 100000)
+	alone exim_is_too_big
+	is_stored ascii "$(only_message)"
+	[ "$(heard 'MAIL FROM:<> SIZE=')" = 0 ]
+	[ "$(heard 'BDAT [0-9]+')" -ge 2 ]
+	grep -q 'said="552 5\.3\.4' log
+	run ! grep -q 'end=bad-chunk' log
+}
+
+# ---- curl and Python ----
+
+# curl_sends LETTER FROM TO
+curl_sends() {
+	curl -sS --url "smtp://127.0.0.1:$port/c.example" --mail-from "$2" \
+	    --mail-rcpt "$3" --upload-file "$1"
+}
+
+curl_mails_utf8() {
+	curl_sends crlf 'dörte@c.example' 'jürgen@example.org'
+	curl_sends ascii a@c.example u@example.org
+}
+
+@test "mtas: curl's SMTPUTF8 message arrives byte for byte, and the next is plain" {
+	local msg
+	need curl
+	letter mime 'X-From: Dörte' "${MIME[@]}"
+	letter ascii
+	sed 's/$/\r/' mime >crlf
+	sed -i 's/$/\r/' ascii
+	LC_ALL=C.UTF-8 alone curl_mails_utf8
+	[ "$(count box/new)" = 2 ]
+	msg=$(grep -l '^Subject: mime$' box/new/*)
+	HOPS=1 is_stored mime "$msg"
+	[ "$(header Return-Path "$msg")" = '<dörte@c.example>' ]
+	[ "$(header Delivered-To "$msg")" = 'jürgen@example.org' ]
+	[[ $(header Received "$msg") = *' with UTF8SMTP id '* ]]
+	[ "$(heard 'MAIL FROM:.*SMTPUTF8')" = 1 ]
+	msg=$(grep -l '^Subject: ascii$' box/new/*)
+	[[ $(header Received "$msg") = *' with ESMTP id '* ]]
+}
+
+smtplib_mails_utf8() {
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$port" <<-'P'
+		import email.message
+		import email.policy
+		import smtplib
+		import sys
+
+		s = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), 'c.example')
+		mime = open('mime', 'rb').read()
+		s.ehlo()
+		assert s.has_extn('smtputf8') and s.has_extn('chunking')
+		# as it is, with DSN's parameters unasked
+		s.sendmail('dörte@c.example', ['jürgen@example.org'], mime,
+		    ['SMTPUTF8', 'BODY=8BITMIME', 'RET=HDRS', 'ENVID=x+2By'],
+		    ['NOTIFY=SUCCESS,FAILURE', 'ORCPT=utf-8;j\\x{FC}rgen@example.org'])
+		# one that says by itself that it needs it
+		m = email.message.EmailMessage(policy=email.policy.SMTPUTF8)
+		m['From'] = 'Dörte <dörte@c.example>'
+		m['To'] = 'jürgen@example.org'
+		m['Subject'] = 'Grüße'
+		m.set_content('Zürich, 日本語\n', cte='8bit')
+		open('object', 'wb').write(bytes(m).replace(b'\r\n', b'\n'))
+		s.send_message(m)
+		# and in the same session one that does not
+		s.sendmail('a@c.example', ['u@example.org'], open('ascii', 'rb').read())
+		try:
+		    s.sendmail('a@c.example', ['j\udcfc@example.org'.encode('ascii',
+		        'surrogateescape').decode('latin-1')], b'x', ['SMTPUTF8'])
+		except UnicodeEncodeError:
+		    pass
+		s.quit()
+	P
+}
+
+@test "mtas: smtplib's SMTPUTF8 messages arrive byte for byte, and the next is plain" {
+	local msg
+	letter mime 'X-From: Dörte' "${MIME[@]}"
+	letter ascii
+	alone smtplib_mails_utf8
+	msg=$(grep -l '^Subject: mime$' box/new/*)
+	HOPS=1 is_stored mime "$msg"
+	[ "$(header Return-Path "$msg")" = '<dörte@c.example>' ]
+	[ "$(header Delivered-To "$msg")" = 'jürgen@example.org' ]
+	[[ $(header Received "$msg") = *' with UTF8SMTP id '* ]]
+	msg=$(grep -l '^Subject: Grüße$' box/new/*)
+	HOPS=1 is_stored object "$msg"
+	[[ $(header Received "$msg") = *' with UTF8SMTP id '* ]]
+	msg=$(grep -l '^Subject: ascii$' box/new/*)
+	HOPS=1 is_stored ascii "$msg"
+	[[ $(header Received "$msg") = *' with ESMTP id '* ]]
+}

@@ -179,6 +179,11 @@ smtp_put_escaped(struct smtp_text *t, struct slice s)
 		c = (unsigned char)s.p[i];
 		code[2] = hex[c >> 4];
 		code[3] = hex[c & 15];
+		/* half a code would be another octet's */
+		if (t->size - t->n < sizeof(code)) {
+			t->cut = true;
+			return;
+		}
 		if (is_control(s.p[i]) || c > 127 || c == '"' || c == '\\')
 			smtp_put(t, (struct slice){ code, sizeof(code) });
 		else

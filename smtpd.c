@@ -71,13 +71,14 @@ enum {
 	BYE_SECONDS = 5,	/* for a client to take its 421 */
 	OPENING_SECONDS = 1,	/* for the rest of a PROXY v2 header */
 	HELO_MAX = 255,
-	HOPS_MAX = 100,		/* Received lines: a loop (5321, 6.3) */
+	HOPS_MAX = 100,		/* Received or Delivered-To lines: a loop
+				 * (5321, 6.3) */
 	JUNK_MAX = 100,		/* NOOPs and the like that make one error */
 	RECIPIENTS_MAX = 10000,
 	DOMAINS_MAX = 256,
 	IN_SIZE = 64 * 1024,	/* page-aligned 64 KiB reads are fastest */
 	OUT_SIZE = 32 * 1024,	/* replies to some 800 pipelined RCPTs */
-	POOL_SIZE = 1024 * 1024	/* the recipients' addresses */
+	POOL_SIZE = 10 * 1024 * 1024	/* the recipients' addresses */
 };
 
 enum exit_status {
@@ -284,8 +285,7 @@ peer_descriptors(void)
 	peer.socket = S_ISSOCK(out.st_mode);
 	same = (err.st_dev == in.st_dev && err.st_ino == in.st_ino) ||
 	    (err.st_dev == out.st_dev && err.st_ino == out.st_ino);
-	if (same && (S_ISSOCK(err.st_mode) ||
-	    (S_ISFIFO(err.st_mode) && launched))) {
+	if (same && (S_ISSOCK(err.st_mode) || launched)) {
 		peer.wire_on_2 = true;
 		null = open("/dev/null", O_WRONLY);
 		if (null == -1 || dup2(null, 2) == -1)
@@ -306,10 +306,11 @@ peer_descriptors(void)
 static struct {
 	struct smtp_text	 line;
 	int		 priority;
+	bool		 ready;		/* line is, to be written */
 	bool		 open;		/* where is settled */
 	bool		 prefix;	/* <N>, for the journal */
 	enum log_where	 where;
-	char		 buf[2048];
+	char		 buf[8192];
 	/* the session, for its line at the end */
 	time_t		 began;
 	uint64_t	 messages;
@@ -351,9 +352,29 @@ log_open(void)
 		openlog("smtpd", LOG_PID, LOG_MAIL);
 }
 
+/* Write the line that is ready. */
+static void
+log_write(void)
+{
+	struct smtp_text *t = &logged.line;
+
+	if (!logged.ready)
+		return;
+	logged.ready = false;
+	if (logged.where == TO_SYSLOG) {
+		t->p[t->n] = '\0';
+		syslog(logged.priority, "%s", t->p);
+	} else if (logged.where == TO_STDERR) {
+		t->p[t->n++] = '\n';
+		/* there is no one to tell that the log can't be written */
+		(void)!write(2, t->p, t->n);
+	}
+}
+
 static void
 log_begin(int priority, const char *event)
 {
+	log_write();
 	if (!logged.open)
 		log_open();
 	/* one octet is kept for the newline or the NUL */
@@ -386,7 +407,10 @@ log_quoted(const char *key, struct slice value)
 {
 	log_key(key);
 	smtp_puts(&logged.line, "\"");
+	/* whatever is cut, the quote is not */
+	logged.line.size--;
 	smtp_put_escaped(&logged.line, value);
+	logged.line.size++;
 	smtp_puts(&logged.line, "\"");
 }
 
@@ -417,19 +441,12 @@ log_client(void)
 	smtp_put(&logged.line, peer.port);
 }
 
+/* The line waits for the next flush of the replies, or the next line: no log
+ * that is slow comes between a dot and its reply. */
 static void
 log_end(void)
 {
-	struct smtp_text *t = &logged.line;
-
-	if (logged.where == TO_SYSLOG) {
-		t->p[t->n] = '\0';
-		syslog(logged.priority, "%s", t->p);
-	} else if (logged.where == TO_STDERR) {
-		t->p[t->n++] = '\n';
-		/* there is no one to tell that the log can't be written */
-		(void)!write(2, t->p, t->n);
-	}
+	logged.ready = true;
 }
 
 /* A call of ours failed, or something is as it should not be. */
@@ -471,6 +488,7 @@ leave(enum exit_status status, const char *how)
 	if (logged.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
+	log_write();
 	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
 }
 
@@ -534,6 +552,7 @@ enum reply {
 	SAY_TOO_BIG,
 	SAY_RCPT_UTF8,
 	SAY_NO_RCPT,
+	SAY_FAILED,
 	SAY_LOOP,
 	SAY_NO_PARAM,
 	SAYINGS
@@ -593,6 +612,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
 	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
 	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
+	[SAY_FAILED]	= "554 5.3.0 No delivery to any recipient",
 	[SAY_LOOP]	= "554 5.4.6 The message is looping",
 	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
 };
@@ -614,6 +634,7 @@ static struct {
 	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
 	const char	*prompt;	/* at a terminal */
 	int64_t		 until;		/* the end of the longest session */
+	bool		 ended;		/* end of input was seen */
 	bool		 closing;	/* the last reply is in the buffer */
 	sigset_t	 waiting;	/* the mask while we wait */
 } net;
@@ -651,6 +672,8 @@ net_wait(int fd, uint64_t seconds)
 	for (;; now = net_now()) {
 		if (net_terminated && fd == 0 && !net.closing)
 			return NET_TERMINATED;
+		if (fd == 0 && now >= net.until)
+			return NET_TIMEOUT;
 		/* what was said is sent first, it may be a 250; but soon */
 		if (net_terminated && until > now + BYE_SECONDS * 1000)
 			until = now + BYE_SECONDS * 1000;
@@ -671,14 +694,6 @@ net_wait(int fd, uint64_t seconds)
 		if (errno != EINTR)
 			leave(EXIT_BROKEN, "error");
 	}
-}
-
-static void
-net_put(struct slice s)
-{
-	smtp_put(&(struct smtp_text){ net.out + net.out_n,
-	    sizeof(net.out) - net.out_n, 0, 0 }, s);
-	net.out_n += s.n;
 }
 
 /* Write what there is; a client that does not read is given up. */
@@ -712,13 +727,26 @@ net_flush(void)
 			leave(EXIT_BROKEN, "gone");
 	}
 	net.out_n = 0;
+	log_write();
+}
+
+/* No piece is larger than the buffer. */
+static void
+net_put(struct slice s)
+{
+	if (s.n > sizeof(net.out) - net.out_n)
+		net_flush();
+	if (s.n > 0)
+		memcpy(net.out + net.out_n, s.p, s.n);
+	net.out_n += s.n;
 }
 
 /* A line of a reply, in two parts. */
 static void
 net_say(struct slice text, struct slice more)
 {
-	if (sizeof(net.out) - net.out_n < text.n + more.n + 2)
+	/* what is logged must lie in one piece */
+	if (text.n + more.n > sizeof(net.out) - net.out_n)
 		net_flush();
 	net_put(text);
 	net_put(more);
@@ -767,6 +795,8 @@ net_fill(uint64_t seconds)
 {
 	ssize_t n;
 
+	if (net.ended)
+		return 0;
 	if (net.in_at > 0) {
 		memmove(net.in, net.in + net.in_at, net.in_n - net.in_at);
 		net.in_n -= net.in_at;
@@ -790,9 +820,12 @@ net_fill(uint64_t seconds)
 		n = read(0, net.in + net.in_n, sizeof(net.in) - net.in_n);
 		if (n >= 0)
 			break;
-		if (errno != EINTR && errno != EAGAIN)
-			return 0;
+		if (errno != EINTR && errno != EAGAIN) {
+			n = 0;
+			break;
+		}
 	}
+	net.ended = n == 0;
 	net.in_n += (size_t)n;
 	net.received += (uint64_t)n;
 	return (size_t)n;
@@ -924,7 +957,8 @@ static struct {
 	struct smtp_data	 data;
 	struct smtp_header	 header;
 	struct smtp_utf8	 utf8;		/* of the body */
-	unsigned		 hops;
+	unsigned		 hops;		/* Received lines */
+	unsigned		 past;		/* Delivered-To lines */
 	bool			 loops;		/* one of ours, see struct rcpt */
 	bool			 labelled;	/* as MIME, or signed */
 	bool			 big;
@@ -1019,6 +1053,14 @@ file_room(void)
 	    sizeof(file.buf) - file.n };
 }
 
+static void
+file_close(void)
+{
+	if (file.fd != -1)
+		close(file.fd);
+	file.fd = -1;
+}
+
 /* Make the file's content last; it is closed whatever comes of it. */
 static enum outcome
 file_sync(void)
@@ -1110,7 +1152,7 @@ message_field(struct slice name, struct slice value)
 {
 	if (smtp_is(name, "Received"))
 		message.hops++;
-	else if (smtp_is(name, "Delivered-To"))
+	else if (smtp_is(name, "Delivered-To") && ++message.past < HOPS_MAX)
 		envelope_delivered_to(value);
 	else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
 		smtp_put(&message.msgid, value);
@@ -1225,27 +1267,28 @@ expand(const struct smtp_values *v, bool extended, struct smtp_text *path)
 }
 
 /* Find the place no alias may lead out of: what stands before the first
- * placeholder. */
-static enum outcome
+ * placeholder.  NULL, with errno, if it is not there. */
+static const char *
 maildir_root(void)
 {
 	char buf[PATH_MAX];
 	struct smtp_text t = SMTP_TEXT(buf);
-	const char *brace = strchr(conf.maildir, '{'), *fixed;
+	const char *fixed;
 
 	if (maildir.root[0] != '\0')
-		return DONE;
+		return maildir.root;
 	smtp_put(&t, (struct slice){ conf.maildir,
-	    (size_t)(brace - conf.maildir) });
+	    (size_t)(strchr(conf.maildir, '{') - conf.maildir) });
 	while (t.n > 0 && t.p[t.n - 1] != '/')
 		t.n--;
 	if (t.n == 0)
 		smtp_puts(&t, ".");
+	errno = ENAMETOOLONG;
 	fixed = smtp_string(&t);
 	if (fixed != NULL && realpath(fixed, maildir.root) != NULL)
-		return DONE;
+		return maildir.root;
 	maildir.root[0] = '\0';
-	return failed("realpath", fixed);
+	return NULL;
 }
 
 /* Is there a directory at path, aliases followed, and within the root? */
@@ -1255,8 +1298,10 @@ maildir_look(const char *path, struct stat *st)
 	char real[PATH_MAX];
 	size_t n;
 
-	if (maildir_root() != DONE)
+	if (maildir_root() == NULL) {
+		(void)failed("realpath", conf.maildir);
 		return FAULT;
+	}
 	if (realpath(path, real) == NULL || stat(real, st) == -1) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return NO_USER;
@@ -1405,17 +1450,20 @@ box_open(size_t b)
 }
 
 /* "tmp/ID.host", or "new/ID.host,S=octets" */
-enum { BOX_NAME = sizeof(message.id_text) + SMTP_DOMAIN_MAX + 32 };
+enum { HOST_IN_NAME = 128, BOX_NAME = sizeof(message.id_text) + SMTP_DOMAIN_MAX + 32 };
 
 static const char *
 box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 {
 	struct smtp_text t = { buf, BOX_NAME, 0, false };
+	struct slice host = smtp_slice(conf.hostname);
 
+	if (host.n > HOST_IN_NAME)
+		host.n = HOST_IN_NAME;
 	smtp_puts(&t, in);
 	smtp_put(&t, smtp_written(&message.id));
 	smtp_puts(&t, ".");
-	smtp_puts(&t, conf.hostname);
+	smtp_put(&t, host);
 	if (in[0] == 'n') {
 		smtp_puts(&t, ",S=");
 		smtp_put_number(&t, b->octets);
@@ -1489,7 +1537,9 @@ box_unlink(size_t b, const char *in)
 	const char *name = box_name(&maildir.box[b], in, buf);
 	enum outcome o = box_open(b);
 
-	if (o == DONE && unlinkat(maildir.dir, name, 0) == -1)
+	if (o == DONE && (in[0] == 'n' ?
+	    unlinkat(maildir.new, name + sizeof("new/") - 1, 0) :
+	    unlinkat(maildir.dir, name, 0)) == -1)
 		o = failed("unlink", name);
 	return o;
 }
@@ -1518,9 +1568,7 @@ box_take_back(size_t b)
 static void
 maildir_abort(void)
 {
-	if (file.fd != -1)
-		close(file.fd);
-	file.fd = -1;
+	file_close();
 	source_close();
 	for (size_t b = 0; b < maildir.boxes; b++)
 		box_take_back(b);
@@ -1551,6 +1599,8 @@ box_begin(size_t b)
 		if (errno != EEXIST)
 			break;
 	}
+	if (o != DONE && errno == EEXIST)
+		o = failed("create", "tmp/");
 	return o == DONE ? box_trace(b) : o;
 }
 
@@ -1572,6 +1622,10 @@ maildir_begin(void)
 		maildir.home = b;
 		if (!envelope.each)
 			break;
+		if (o != DONE) {
+			file_close();
+			box_take_back(b);
+		}
 	}
 	maildir.body = (off_t)(file.octets + file.n);
 	return o == DONE ? DONE : maildir_failed(o);
@@ -1621,8 +1675,7 @@ maildir_source(void)
 		return failed("dup", NULL);
 	if (maildir.label.n == 0)
 		return DONE;
-	close(file.fd);
-	file.fd = -1;
+	file_close();
 	o = box_unlink(maildir.home, "tmp/");
 	maildir.box[maildir.home].tmp = o != DONE;
 	return o;
@@ -1632,19 +1685,15 @@ maildir_source(void)
 static enum outcome
 box_complete(size_t b)
 {
-	enum outcome o = DONE, synced;
+	enum outcome o = DONE;
 
 	if (b != maildir.home || file.fd == -1)
 		o = box_copy(b);
-	if (file.fd == -1)
-		return o;
-	synced = o == DONE ? file_sync() : DONE;
-	if (o != DONE) {
-		close(file.fd);
-		file.fd = -1;
-	}
+	if (o == DONE)
+		o = file_sync();
+	file_close();
 	maildir.box[b].octets = file.octets;
-	return o == DONE ? synced : o;
+	return o;
 }
 
 static enum outcome
@@ -1657,7 +1706,9 @@ box_link(size_t b)
 
 	if (o != DONE)
 		return o;
-	if (linkat(maildir.dir, tmp, maildir.dir, new, 0) == -1)
+	/* into the directory that will be synced, whatever its name is now */
+	if (linkat(maildir.dir, tmp, maildir.new, new + sizeof("new/") - 1,
+	    0) == -1)
 		return failed("link", new);
 	maildir.box[b].linked = true;
 	return DONE;
@@ -1764,7 +1815,7 @@ list_scan(const char *path, bool (*matches)(struct slice, const void *),
 	size_t have = 0;
 	const char *lf;
 	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	for (n = fd == -1 ? -1 : 1; n > 0;) {
 		n = read(fd, buf + have, sizeof(buf) - have);
@@ -1784,8 +1835,10 @@ list_scan(const char *path, bool (*matches)(struct slice, const void *),
 		have = in.n;
 		memmove(buf, in.p, have);
 		/* what is left is one line, and must leave room to read */
-		if (have == sizeof(buf))
+		if (have == sizeof(buf)) {
+			errno = EMSGSIZE;
 			n = -1;
+		}
 	}
 	if (n == 0 && have == 0 && lseek(fd, 0, SEEK_CUR) != 0) {
 		close(fd);
@@ -1988,11 +2041,10 @@ do_lhlo(struct session *s, struct slice arg)
 static bool
 room_for(uint64_t size)
 {
-	const char *path = maildir.template ? maildir.root : conf.maildir;
+	const char *path = maildir.template ? maildir_root() : conf.maildir;
 	struct statvfs fs;
 
-	if (path == NULL || (maildir.template && maildir_root() != DONE) ||
-	    statvfs(path, &fs) == -1 || fs.f_frsize == 0)
+	if (path == NULL || statvfs(path, &fs) == -1 || fs.f_frsize == 0)
 		return true;
 	return size / fs.f_frsize < fs.f_bavail;
 }
@@ -2137,8 +2189,10 @@ do_rcpt(struct session *s, struct slice arg)
 		.domain = { address.p + path.local.n + 1, domain.n }
 	};
 	o = maildir_find(r);
-	if (o != DONE)
+	if (o != DONE) {
+		envelope.used -= address.n;
 		return say_outcome(o);
+	}
 	if (dsn)
 		log_dsn(arg);
 	envelope.rcpts++;
@@ -2174,9 +2228,10 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 	struct smtp_room room, left;
 
 	do {
-		if (file.n == sizeof(file.buf))
+		/* two octets of room are what smtp_chunk_end() wants */
+		if (sizeof(file.buf) - file.n < 2)
 			message.outcome = file_flush();
-		if (message.outcome != DONE)
+		if (message.outcome != DONE || message.big)
 			file.n = 0;
 		left = room = file_room();
 		status = decode(&message.data, in, &left);
@@ -2233,7 +2288,8 @@ message_verdict(void)
 		return SAY_TOO_BIG;
 	if (message.data.bare && !conf.normalize)
 		return SAY_BARE;
-	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
+	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX ||
+	    message.past >= HOPS_MAX)
 		return SAY_LOOP;
 	if (message.outcome != DONE)
 		return say_outcome(message.outcome);
@@ -2246,17 +2302,17 @@ log_message(enum reply say)
 	log_begin(LOG_INFO, "message");
 	log_key("id");
 	smtp_put(&logged.line, smtp_written(&message.id));
-	log_client();
-	log_quoted("helo", envelope.helo);
-	log_quoted("from", envelope.sender);
-	for (size_t i = 0; i < envelope.rcpts &&
-	    logged.line.n < sizeof(logged.buf) / 2; i++)
-		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
-	log_number("rcpts", envelope.rcpts);
-	log_number("size", message.data.octets);
-	log_quoted("message-id", smtp_written(&message.msgid));
 	log_key("reply");
 	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	log_number("size", message.data.octets);
+	log_number("rcpts", envelope.rcpts);
+	log_client();
+	log_quoted("helo", envelope.helo);
+	log_quoted("message-id", smtp_written(&message.msgid));
+	log_quoted("from", envelope.sender);
+	for (size_t i = 0; i < envelope.rcpts &&
+	    logged.line.n < sizeof(logged.buf) - 1200; i++)
+		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
 	log_end();
 }
 
@@ -2288,13 +2344,13 @@ delivery_reply(enum reply say)
 	net_reply(say, smtp_written(&more));
 }
 
-/* A reply for each recipient, in their order: to say, or, for SAY_NOTHING,
- * what became of it.  The best of them is returned, and of two failures
- * that which may pass. */
+/* A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
+ * became of it.  What it comes to is returned: delivered if to any, else the
+ * one failure, else of several that which may pass. */
 static enum reply
 each_reply(enum reply all)
 {
-	enum reply say, best = SAY_NOTHING;
+	enum reply say, sum = SAY_NOTHING;
 	const struct rcpt *r = envelope.rcpt;
 
 	for (; r < envelope.rcpt + envelope.rcpts; r++) {
@@ -2302,11 +2358,13 @@ each_reply(enum reply all)
 		delivery_reply(say);
 		if (reply_text[say][0] != '2')
 			log_refused(say, rcpt_address(r));
-		if (best == SAY_NOTHING ||
-		    reply_text[say][0] < reply_text[best][0])
-			best = say;
+		if (sum == SAY_NOTHING || reply_text[say][0] == '2')
+			sum = say;
+		else if (sum != say && reply_text[sum][0] != '2')
+			sum = reply_text[sum][0] == '4' ||
+			    reply_text[say][0] == '4' ? SAY_FAULT : SAY_FAILED;
 	}
-	return best;
+	return sum;
 }
 
 /* The reply or replies to a message's end, and the end of its transaction.  A
@@ -2431,7 +2489,8 @@ do_bdat(struct session *s, struct slice arg)
 	}
 	chunk_receive(s, size, keep);
 	if ((s->state & (S_RCPT | S_BDAT)) == 0)
-		return s->state == S_TRIED ? SAY_NO_RCPT : SAY_ORDER;
+		return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
+		    SAY_RCPT_FIRST;
 	if (keep && last)
 		(void)message_decode(chunk_end, &left);
 	say = message_verdict();
@@ -2567,6 +2626,8 @@ command_works(const struct command *c, enum state state)
 		return !conf.lmtp;
 	if (c->run == do_lhlo)
 		return conf.lmtp;
+	if (c->run == do_mail && conf.lmtp && state == S_HELO)
+		return false;
 	return reply_text[c->say][0] != '5';
 }
 
@@ -2839,7 +2900,7 @@ set_label(const struct option_row *o, const char *value)
 	static const char more[] = "!#$%&'+-^_`{}~";
 
 	(void)o;
-	conf.label = strcmp(value, "off") == 0 ? NULL : value;
+	conf.label = smtp_is(smtp_slice(value), "off") ? NULL : value;
 	for (const char *p = value; *p != '\0'; p++)
 		if (strchr(more, *p) == NULL &&
 		    (*p == '.' || !smtp_is_domain((struct slice){ p, 1 }) ||
@@ -3252,18 +3313,20 @@ harden_landlock(const char *root)
 {
 	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
 	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
-	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13,
+	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13, TRUNCATE = 1 << 14,
 	    REMOVE_DIR = 1 << 4, MAKE_OTHERS = 0x1e40 + (1 << 7) };
 	const uint64_t may = WRITE_FILE | REMOVE_FILE | MAKE_REG | REFER;
-	const uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;
+	uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;
 	struct {
 		uint64_t	allowed;
 		int32_t		parent;
 	} __attribute__((packed)) beneath = { may, -1 };
-	long rules;
+	long rules, abi = syscall(CREATE, NULL, 0, VERSION_FLAG);
 
-	if (syscall(CREATE, NULL, 0, VERSION_FLAG) < 2)
+	if (abi < 2)
 		return;
+	if (abi >= 3)
+		handled |= TRUNCATE;
 	beneath.parent = open(root, O_PATH | O_DIRECTORY);
 	if (beneath.parent == -1)
 		return;		/* DATA will say what is wrong */
@@ -3297,7 +3360,7 @@ harden(void)
 	umask(077);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	if (maildir.template)
-		root = maildir_root() == DONE ? maildir.root : NULL;
+		root = maildir_root();
 #ifdef __linux__
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (root != NULL)

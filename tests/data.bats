@@ -445,3 +445,16 @@ refused_with() {
 	[[ $(only_message) =~ ^box/new/[0-9]+\.M[0-9]+P[0-9]+Q[0-9]+\.mx\.example,S=([0-9]+)$ ]]
 	[ "${BASH_REMATCH[1]}" = "$(wc -c <"$(only_message)")" ]
 }
+
+@test "loop: a hundred Delivered-To lines are one, and are not looked at any more" {
+	local i
+	for ((i = 0; i < 99; i++)); do
+		echo "Delivered-To: x$i@elsewhere.example"
+	done >m
+	{ cat m; printf "Subject: x\n\n"; } >msg
+	deliver msg
+	[ "$(full_codes)" = "$GOOD" ]
+	{ echo 'Delivered-To: x@elsewhere.example'; cat msg; } >over
+	deliver over
+	[[ $(full_codes) = *' 354 554/5.4.6 '* ]]
+}

@@ -516,7 +516,7 @@ writes() {
 	/O_CREAT/						{ n = 0; w[n++] = "create" }
 	/^write\([0-9]+<[^>]*\/tmp\/[^\/>]+>/	{ if (w[n-1] != "write") w[n++] = "write" }
 	/^fsync\([0-9]+<[^>]*\/tmp\/[^\/>]+>/	{ w[n++] = "fsync" }
-	/^linkat\(.*"tmp\/.*"new\//		{ w[n++] = "link" }
+	/^linkat\(.*"tmp\//				{ w[n++] = "link" }
 	/^unlinkat\(.*"tmp\//			{ w[n++] = "unlink" }
 	/^fsync\([0-9]+<[^>]*\/new>/		{ w[n++] = "fsync-new" }
 	/^(write|sendto)\(1<.*250 2\.0\.0 .*M[0-9]+P[0-9]+Q/	{ w[n++] = "250" }

@@ -153,6 +153,14 @@ letter_from() {
 	[ "$status" = 1 ]
 }
 
+@test "log: a backslash of the client's is not taken for an escape of ours" {
+	say 'EHLO c' 'MAIL FROM:<>' 'RCPT TO:<"\x41"@elsewhere.example>' QUIT
+	[ "$(codes)" = '220 250 250 550 221' ]
+	grep -F x41 log
+	run grep -F '\x41' log
+	[ "$status" = 1 ]
+}
+
 @test "log: a Message-ID of many lines is one line" {
 	printf 'EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<u@example.org>\r\nDATA\r\n' >in
 	printf 'Message-ID:\r\n <one@\r\n\tc.example>\r\n evil=evil\r\n\r\nb\r\n.\r\nQUIT\r\n' >>in

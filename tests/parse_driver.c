@@ -410,11 +410,34 @@ do_put(struct slice in, const char *param)
 	do_text(in, smtp_put);
 }
 
+/* may an escaped text be cut here?  Not within a code. */
+static bool
+between_codes(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n)
+		i += p[i] == '\\' ? 4 : 1;
+	return i == n;
+}
+
+/* cut, up to three octets of room may be left over, and no code is halved */
 static void
 do_put_escaped(struct slice in, const char *param)
 {
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false }, u;
+
 	(void)param;
-	do_text(in, smtp_put_escaped);
+	smtp_put_escaped(&t, in);
+	say_slice(smtp_written(&t));
+	for (size_t size = 0; size <= t.n + 3; size++) {
+		u = (struct smtp_text){ place(OUT_CUT, size), size, 0, false };
+		smtp_put_escaped(&u, in);
+		if (u.n > size || (u.cut ? size > t.n + 2 || size - u.n > 3 :
+		    u.n != t.n) || memcmp(u.p, t.p, u.n) != 0 ||
+		    !between_codes(u.p, u.n))
+			say(" !wrong with a size of %zu", size);
+	}
 }
 
 static void

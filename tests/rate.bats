@@ -85,3 +85,13 @@ setup_head() {
 	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
 	[ "$status" = 0 ]
 }
+
+@test "rate: a session has its end while there is always more to read" {
+	launched
+	OPTS+=(-s 0)
+	status=0
+	{ printf 'EHLO c.example\r\nBDAT 999999999999\r\n'; cat /dev/zero; } |
+	    timeout 20 "$SMTPD" "${OPTS[@]}" >out 2>log || status=${PIPESTATUS[1]}
+	[ "$(full_codes)" = '220 250 421/4.4.2' ]
+	grep -q 'end=timeout' log
+}

@@ -81,7 +81,8 @@ bench: all
 fuzz:
 	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
 	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
-	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096
+	mkdir -p fuzz
+	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install
@@ -106,4 +107,4 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz run
+	  tests/parse_driver tests/bench_driver tests/parse_fuzz run fuzz

@@ -766,12 +766,12 @@ hops() {
 	[ "$(full_codes)" = "$HEADS $DONE" ]
 	stored_is want
 	rm box/new/*
-	hops 98 77
+	hops 98 277
 	[[ $(full_codes) = *" $DONE" ]]
 	stored_is want
 	rm box/new/*
 	# refused in the chunk where they are complete, or at the end
-	hops 100 77
+	hops 100 277
 	[[ $(full_codes) = *'250/2.0.0 554/5.4.6 '* ]]
 	nothing_kept
 }

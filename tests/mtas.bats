@@ -311,7 +311,7 @@ exim() {
 	    'host_find_failed = defer' 'transport = out' \
 	    'route_list = * 127.0.0.1 byname' \
 	    'begin transports' 'out:' 'driver = smtp' "port = $port" \
-	    'hosts_avoid_tls = *' 'hosts_try_prdr = :' "$@" \
+	    'hosts_avoid_tls = *' "hosts_try_prdr = ${prdr:-:}" "$@" \
 	    'begin retry' '* * F,1h,15m' >/etc/exim4/exim4.conf
 	: >/mnt/log
 	touch /mnt/log.{main,reject,panic}
@@ -408,6 +408,32 @@ exim_is_too_big() {
 	grep -o 'said="[2-5][0-9][0-9] .*' log | sed 's/said="//' >replies
 	[[ $(full_codes replies) = '220 250 552/5.3.4 503/5.5.1 503/5.5.1 '* ]]
 	run ! grep -q 'end=bad-chunk' log
+}
+
+exim_prdr() {
+	local prdr='*'
+	exim 'hosts_try_chunking = :'
+	exim_sends ascii -f a@c.example alice@example.org bob@example.org || :
+	eventually test -s /mnt/log
+}
+
+@test "mtas: Exim, by PRDR, has one recipient's mail delivered and keeps the other's" {
+	local user
+	exim_letters
+	for user in postmaster alice bob; do
+		mkdir -p home/$user/tmp home/$user/new home/$user/cur
+	done
+	rmdir home/bob/tmp
+	OPTS=(-n mx.example -d example.org -m "$PWD/home/{user}")
+	alone exim_prdr
+	is_stored ascii "$(only_message home/alice)"
+	[ "$(count home/bob)" = 0 ]
+	[ "$(heard 'MAIL FROM:<a@c.example> .*PRDR')" = 1 ]
+	grep -o 'said="[2-5][0-9][0-9] .*' log | sed 's/said="//' >replies
+	[[ $(codes replies) = *' 354 353 250 451 250 221' ]]
+	# Exim has the other one for another try
+	grep -q '=> alice@example.org' mta/log.main
+	grep -q '== bob@example.org' mta/log.main
 }
 
 # ---- curl and Python ----

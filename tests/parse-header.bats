@@ -15,6 +15,22 @@ setup_file() {
 	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
 }
 
+# each FUNCTION: the rows that it prints for every octet; $x is its escape, $c
+# the octet itself (empty for NUL), $i its number
+each() {
+	local LC_ALL=C i x c
+	for ((i = 0; i < 256; i++)); do
+		printf -v x '\\x%02x' $i
+		printf -v c %b "$x"
+		"$@"
+	done
+}
+
+# row INPUT VERDICT
+row() {
+	printf '%s\t%s\tthe octet %s\n' "$1" "$2" "$x"
+}
+
 @test "header: fields end at the empty line, and the body follows" {
 	"$DRIVER" header <<-'S'
 		Subject: x\n\nbody\n		Subject=x/:body\n	one field
@@ -82,6 +98,20 @@ setup_file() {
 		S\r: x\n		:S\r: x\n		CR
 		S: x\nT\x01: y\n	S=x/:T\x01: y\n		the second
 	S
+}
+
+name_octet() {
+	case $c in
+	:)	row 'X:Y:z' 'X=Y:z/' ;;
+	[~!-}])	row "X${x}Y:z" "X${x}Y=z/" ;;
+	*)	row "X${x}Y:z" ":X${x}Y:z" ;;
+	esac
+	[ "$i" = 10 ] || row "X:Y${x}z" "X=Y${x}z/"
+}
+
+@test "header: every octet is one of a name, or of a value, or of neither" {
+	each name_octet >rows
+	"$DRIVER" header <rows
 }
 
 @test "header: the first line that is no field begins the body" {

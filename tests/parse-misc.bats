@@ -15,6 +15,22 @@ setup_file() {
 	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
 }
 
+# each FUNCTION: the rows that it prints for every octet; $x is its escape, $c
+# the octet itself (empty for NUL), $i its number
+each() {
+	local LC_ALL=C i x c
+	for ((i = 0; i < 256; i++)); do
+		printf -v x '\\x%02x' $i
+		printf -v c %b "$x"
+		"$@"
+	done
+}
+
+# row INPUT VERDICT
+row() {
+	printf '%s\t%s\tthe octet %s\n' "$1" "$2" "$x"
+}
+
 @test "commands: a line is split at the first blank, and the argument trimmed" {
 	"$DRIVER" command <<-'S'
 		QUIT			QUIT|			a verb
@@ -302,6 +318,7 @@ setup_file() {
 		[1.2.3.4.5]			no	too many
 		[1.2.3.4			no	not closed
 		1.2.3.4]			no	not opened
+		x1.2.3.4]			no	with something else
 		[1.2.3.4]]			no	closed twice
 		[[1.2.3.4]]			no	twice
 		[1.2.3.4]x			no	something behind it
@@ -335,6 +352,24 @@ setup_file() {
 		[x:\{251}a]			literal	255 octets
 		[x:\{252}a]			no	256
 	S
+}
+
+domain_octet() {
+	case $c in
+	[._A-Za-z0-9-])
+		row "b${x}c" host ;;
+	*)	row "b${x}c" no ;;
+	esac
+	case $c in
+	\[|\\|\]|''|[$'\x01'-' '$'\x7f'-$'\xff'])
+		row "[x:y${x}z]" no ;;
+	*)	row "[x:y${x}z]" literal ;;
+	esac
+}
+
+@test "names: every octet is one of a domain, of a literal, of both or neither" {
+	each domain_octet >rows
+	"$DRIVER" domain <rows
 }
 
 @test "addresses: IPv4 is four numbers under 256, IPv6 eight groups with one :: at most" {
@@ -455,6 +490,12 @@ setup_file() {
 		\xe2\x82\xc3\xa4	bad	and for a third
 		\xc3\xa4\xa4		bad	a continuation too many
 		\xe2\x28\xa1		bad	a letter within
+		\xe2\x82\x7f		bad	the octet under continuations, as the third
+		\xe2\x82\xc0		bad	the one over them
+		\xc3\x7f		bad	under, as the second
+		\xc3\xc0		bad	over
+		\xf0\x9f\x98\x7f	bad	under, as the fourth
+		\xf0\x9f\x98\xc0	bad	over
 		\{50}a\x80		bad	behind much ASCII
 		\x80\{50}a		bad	before it
 	S

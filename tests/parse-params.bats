@@ -13,6 +13,22 @@ setup_file() {
 	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
 }
 
+# each FUNCTION: the rows that it prints for every octet; $x is its escape, $c
+# the octet itself (empty for NUL), $i its number
+each() {
+	local LC_ALL=C i x c
+	for ((i = 0; i < 256; i++)); do
+		printf -v x '\\x%02x' $i
+		printf -v c %b "$x"
+		"$@"
+	done
+}
+
+# row INPUT VERDICT
+row() {
+	printf '%s\t%s\tthe octet %s\n' "$1" "$2" "$x"
+}
+
 @test "MAIL parameters: SIZE is 1 to 20 digits" {
 	"$DRIVER" mail <<-'S'
 		SIZE=0				ok size=0			the least
@@ -144,6 +160,22 @@ setup_file() {
 		X=a\x01					syntax	a control octet
 		\xc3\xa4=1				syntax	8 bit in a keyword
 	S
+}
+
+param_octet() {
+	case $c in
+	''|[$'\x01'-$'\x08'$'\x0a'-$'\x1f'$'\x7f'])
+		row "X${x}Y" syntax; row "X=a${x}b" syntax ;;
+	[A-Za-z0-9$'\t '-])
+		row "X${x}Y" unknown; row "X=a${x}b" unknown ;;
+	=)	row 'X=Y' unknown; row 'X=a=b' syntax ;;
+	*)	row "X${x}Y" syntax; row "X=a${x}b" unknown ;;
+	esac
+}
+
+@test "MAIL parameters: every octet is one of a keyword, of a value, a blank, or refused" {
+	each param_octet >rows
+	"$DRIVER" mail <rows
 }
 
 @test "MAIL parameters: one given twice is a wrong value" {

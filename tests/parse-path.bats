@@ -15,6 +15,22 @@ setup_file() {
 	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
 }
 
+# each FUNCTION: the rows that it prints for every octet; $x is its escape, $c
+# the octet itself (empty for NUL), $i its number
+each() {
+	local LC_ALL=C i x c
+	for ((i = 0; i < 256; i++)); do
+		printf -v x '\\x%02x' $i
+		printf -v c %b "$x"
+		"$@"
+	done
+}
+
+# row INPUT VERDICT
+row() {
+	printf '%s\t%s\tthe octet %s\n' "$1" "$2" "$x"
+}
+
 @test "path: keyword and colon come first, in any case, with blanks around the colon" {
 	"$DRIVER" path FROM <<-'S'
 		FROM:<a@b.example>		a|b.example|	as RFC 5321 has it
@@ -113,6 +129,37 @@ setup_file() {
 		<a\x0bb@c>		syntax			VT
 		<@b>			syntax			none
 	S
+}
+
+local_octet() {
+	case $c in
+	[.A-Za-z0-9\!#\$%\&\'*+/=?^_\`\{\|\}~-])
+		row "<a${x}b@c>" "a${x}b|c|" ;;
+	@)	row '<a@b@c>' 'a@b|c||@' ;;
+	'>')	row '<a>b@c>' value ;;
+	[$'\x80'-$'\xff'])
+		row "<a${x}b@c>" "a${x}b|c||8" ;;
+	*)	row "<a${x}b@c>" syntax ;;
+	esac
+}
+
+quoted_octet() {
+	case $c in
+	''|[$'\x01'-$'\x1f'$'\x7f'])
+		row "<\"a${x}b\"@c>" syntax
+		row "<\"a\\\\${x}b\"@c>" syntax ;;
+	\"|\\) row "<\"a\\\\${x}b\"@c>" "\"a\\\\${x}b\"|c|" ;;
+	[$'\x80'-$'\xff'])
+		row "<\"a${x}b\"@c>" "\"a${x}b\"|c||8" ;;
+	*)	row "<\"a${x}b\"@c>" "\"a${x}b\"|c|" ;;
+	esac
+}
+
+@test "path: every octet is atext, or has a meaning, or is refused" {
+	each local_octet >rows
+	"$DRIVER" path '' <rows
+	each quoted_octet >rows
+	"$DRIVER" path '' <rows
 }
 
 @test "path: local parts may be quoted, and are kept as sent" {

@@ -17,14 +17,15 @@ setup_file() {
 
 # each FUNCTION: the rows that it prints for every octet; $x is its escape, $c
 # the octet itself (empty for NUL), $i its number
-each() {
-	local LC_ALL=C i x c
+each() (
+	trap - DEBUG	# of bats, for each command: it takes longer than they do
+	LC_ALL=C
 	for ((i = 0; i < 256; i++)); do
 		printf -v x '\\x%02x' $i
 		printf -v c %b "$x"
 		"$@"
 	done
-}
+)
 
 # row INPUT VERDICT
 row() {

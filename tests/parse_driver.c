@@ -5,8 +5,9 @@
  *
  * A row is an input, the verdict wanted and the reason, one or more TABs
  * between them; a row without a verdict has its verdict printed.  Empty rows
- * and those that begin with "#" are comments.  Each row that gets another
- * verdict is told, up to twenty; the status is then 1, and 2 for a table without rows.
+ * and those that begin with "#" are comments.  Rows that get another verdict
+ * are told, the first twenty; the status is then 1, and 2 for a table without
+ * rows.
  *
  * In input and verdict \xHH, \r, \n, \t, \\ and \s (a space) stand for one
  * octet, \e for none, and \{N} before one of them repeats it N times.

@@ -1339,7 +1339,7 @@ smtp_header_end(struct smtp_header *h, struct slice *name,
 }
 
 /* the octets that may follow this first one of a sequence
- *                                            (RFC 3629, section 4, UTF8-2..4) */
+ *                                           (RFC 3629, section 4, UTF8-2..4) */
 static bool
 utf8_begin(struct smtp_utf8 *u, unsigned char c)
 {
@@ -1516,12 +1516,13 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	if (!smtp_is_literal(t->helo))
 		mask_helo(helo, from.n);
 	smtp_puts(&w, "Received:");
-	put_word(&w, &column, "from ", from.n > 0 ? from : smtp_slice("unknown"), "");
+	put_word(&w, &column, "from ", from.n > 0 ? from :
+	    smtp_slice("unknown"), "");
 	if (t->name.n > 0)
 		put_word(&w, &column, "(", t->name, "");
 	if (t->address.n == 0)
-		put_word(&w, &column, t->name.n > 0 ? "" : "(", smtp_slice("unknown"),
-		    ")");
+		put_word(&w, &column, t->name.n > 0 ? "" : "(",
+		    smtp_slice("unknown"), ")");
 	else {
 		if (t->ipv6)
 			open = t->name.n > 0 ? "[IPv6:" : "([IPv6:";
@@ -1530,8 +1531,10 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	put_word(&w, &column, "by ", t->host, "");
 	put_word(&w, &column, "with ", t->protocol, "");
 	put_word(&w, &column, "id ", t->id, t->recipient.n > 0 ? "" : ";");
-	if (t->recipient.n > 0)
-		put_word(&w, &column, "for <", t->recipient, ">;");
+	if (t->recipient.n > 0) {
+		put_word(&w, &column, "", smtp_slice("for"), "");
+		put_word(&w, &column, "<", t->recipient, ">;");
+	}
 	smtp_date(t->seconds, date);
 	put_word(&w, &column, "", smtp_slice(date), "");
 	smtp_puts(&w, "\n");

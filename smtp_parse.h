@@ -26,7 +26,7 @@ struct slice {
 enum smtp_status {
 	SMTP_OK = 0,
 	SMTP_ESYNTAX,		/* not what the grammar says */
-	SMTP_ELONG,		/* a limit passed; which one, the function says */
+	SMTP_ELONG,		/* a limit passed; the function says which */
 	SMTP_EUNKNOWN,		/* well formed, but no parameter we know */
 	SMTP_EVALUE		/* a parameter we know, with a wrong value */
 };
@@ -372,7 +372,7 @@ enum smtp_newline {
 
 struct smtp_data {		/* all zero but newline, to begin */
 	enum smtp_newline newline;	/* set by the caller */
-	unsigned char	 at;		/* where between CR, LF and dot we are */
+	unsigned char	 at;		/* between CR, LF and dot: where */
 	bool		 bare;		/* a bare CR or LF was met */
 	uint64_t	 octets;	/* size so far as 1870 counts it: line
 					 * ends two, dots undoubled */
@@ -498,7 +498,7 @@ bool smtp_utf8_valid(struct slice in);
 void smtp_date(int64_t seconds, char out[SMTP_DATE_SIZE]);
 
 struct smtp_trace {
-	struct slice	 helo;		/* as the client said it; may be empty */
+	struct slice	 helo;		/* as the client said it, or empty */
 	struct slice	 name;		/* the client's, or empty */
 	struct slice	 address;	/* the client's as text, or empty */
 	bool		 ipv6;		/* address is IPv6 */

@@ -959,7 +959,7 @@ static struct {
 	struct smtp_utf8	 utf8;		/* of the body */
 	unsigned		 hops;		/* Received lines */
 	unsigned		 past;		/* Delivered-To lines */
-	bool			 loops;		/* one of ours, see struct rcpt */
+	bool			 loops;		/* see struct rcpt */
 	bool			 labelled;	/* as MIME, or signed */
 	bool			 big;
 	bool			 in_body;
@@ -1450,7 +1450,10 @@ box_open(size_t b)
 }
 
 /* "tmp/ID.host", or "new/ID.host,S=octets" */
-enum { HOST_IN_NAME = 128, BOX_NAME = sizeof(message.id_text) + SMTP_DOMAIN_MAX + 32 };
+enum {
+	HOST_IN_NAME = 128,	/* what NAME_MAX leaves for it, and less */
+	BOX_NAME = sizeof(message.id_text) + HOST_IN_NAME + 32
+};
 
 static const char *
 box_name(const struct box *b, const char *in, char buf[BOX_NAME])
@@ -2561,7 +2564,7 @@ static const struct command {
 	unsigned	 when;		/* the states it is allowed in */
 	enum reply	 order;		/* the reply in any other */
 	bool		 junk;		/* a hundred of them are an error */
-	enum reply	 say;		/* all there is to it, if it has no ... */
+	enum reply	 say;		/* all there is to it without ... */
 	enum reply	(*run)(struct session *, struct slice);
 } commands[] = {
 	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_helo },
@@ -3313,7 +3316,8 @@ harden_landlock(const char *root)
 {
 	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
 	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
-	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13, TRUNCATE = 1 << 14,
+	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13,
+	    TRUNCATE = 1 << 14,
 	    REMOVE_DIR = 1 << 4, MAKE_OTHERS = 0x1e40 + (1 << 7) };
 	const uint64_t may = WRITE_FILE | REMOVE_FILE | MAKE_REG | REFER;
 	uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;

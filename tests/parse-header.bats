@@ -5,6 +5,7 @@
 # A verdict is name=value/ for each field, and ":" and the body if it was
 # reached.  The driver cuts each input in pieces of every size.
 
+# shellcheck disable=SC2030,SC2031 # each has its subshell
 load helper
 
 setup_file() {

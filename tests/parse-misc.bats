@@ -5,6 +5,7 @@
 # A row is input, verdict, reason; parse_driver.c says how octets are written.
 # Where a function takes several inputs there are bars between them.
 
+# shellcheck disable=SC2030,SC2031 # each has its subshell
 load helper
 
 setup_file() {

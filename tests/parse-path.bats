@@ -5,6 +5,7 @@
 # A path's verdict is local|domain|rest, then |8 for an octet over 127 in the
 # mailbox and |@ for a second "@".
 
+# shellcheck disable=SC2030,SC2031 # each has its subshell
 load helper
 
 setup_file() {

@@ -94,7 +94,7 @@ with() {
 	local n word bad=0
 	launched
 	export TCPREMOTEIP=2001:db8:1234:5678:9abc:def0:1234:5678
-	for n in {1..50}; do
+	for n in {1..53}; do
 		printf -v word '%0*d' "$n" 0
 		word=${word//0/x}
 		export TCPREMOTEHOST=$word.example
@@ -122,7 +122,7 @@ with() {
 	say 'EHLO c.example' "$A" "RCPT TO:<$word@example.org>" DATA x . QUIT
 	raw >folded
 	[ "$(expand folded | awk 'length > 77' | wc -l)" = 1 ]
-	grep -qx "	for <$word@example.org>;" folded
+	grep -qx "	<$word@example.org>;" folded
 }
 
 @test "received: it is not folded where it need not be" {

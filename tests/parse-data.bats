@@ -7,15 +7,7 @@
 # was met that belongs to no line end.  The driver cuts each input in pieces
 # of every size and gives room of every size: the verdict must be the same.
 
-load helper
-
-setup_file() {
-	[ ! -x "$DRIVER" ] || return 0
-	export DRIVER=$BATS_FILE_TMPDIR/parse_driver
-	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -g -O1 -I"$ROOT" -o "$DRIVER" \
-	    -fsanitize=address,undefined -fno-sanitize-recover=all \
-	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
-}
+load parse
 
 @test "DATA: lines are stored with LF, and CRLF dot CRLF ends them" {
 	"$DRIVER" data crlf <<-'S'

@@ -4,15 +4,7 @@
 # A row is input, verdict, reason; parse_driver.c says how octets are written.
 # Where a function takes several inputs there are bars between them.
 
-load helper
-
-setup_file() {
-	[ ! -x "$DRIVER" ] || return 0
-	export DRIVER=$BATS_FILE_TMPDIR/parse_driver
-	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -g -O1 -I"$ROOT" -o "$DRIVER" \
-	    -fsanitize=address,undefined -fno-sanitize-recover=all \
-	    "$ROOT/tests/parse_driver.c" "$ROOT/smtp_parse.c"
-}
+load parse
 
 @test "lists: a domain pattern is a name, .NAME for its subdomains, or * for any" {
 	"$DRIVER" matches <<-'S'

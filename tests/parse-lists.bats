@@ -26,6 +26,7 @@ load parse
 		.example.org|org			no	not the domain above
 		.a|b.a					yes	the shortest
 		.a|a					no	and not itself
+		.a|.a					no	nor what is no domain
 		.|a					no	a dot only
 		*|a					yes	any
 		*|a.b.c					yes	any

@@ -516,13 +516,13 @@ domain_octet() {
 @test "Received: from, by, with, id, for and the date, in that order" {
 	# helo|name|address|host|protocol|id|recipient|seconds
 	"$DRIVER" received <<-'S'
-		c.ex|h.ex|192.0.2.7|mx.ex|SMTP|1.Q1|u@s.ex|0	Received: from c.ex (h.ex [192.0.2.7]) by mx.ex with SMTP id 1.Q1\n\tfor <u@s.ex>; Thu, 01 Jan 1970 00:00:00 +0000\n	all there is
+		c.ex|h.ex|192.0.2.7|mx.ex|SMTP|1.Q1|u@s.ex|0	Received: from c.ex (h.ex [192.0.2.7]) by mx.ex with SMTP id 1.Q1 for\n\t<u@s.ex>; Thu, 01 Jan 1970 00:00:00 +0000\n	all there is
 		c.ex||192.0.2.7|mx.ex|ESMTP|1.Q1|u@s.ex|0	Received: from c.ex ([192.0.2.7]) by mx.ex with ESMTP id 1.Q1 for <u@s.ex>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	no name
 		c.ex|h.ex||mx.ex|ESMTP|1.Q1|u@s.ex|0	Received: from c.ex (h.ex unknown) by mx.ex with ESMTP id 1.Q1 for <u@s.ex>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	no address
 		c.ex|||mx.ex|ESMTP|1.Q1|u@s.ex|0	Received: from c.ex (unknown) by mx.ex with ESMTP id 1.Q1 for <u@s.ex>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	neither
 		|||mx.ex|ESMTP|1.Q1|u@s.ex|0		Received: from unknown (unknown) by mx.ex with ESMTP id 1.Q1 for <u@s.ex>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	no HELO
 		c.ex|h.ex|192.0.2.7|mx.ex|ESMTPSA|1.Q1||0	Received: from c.ex (h.ex [192.0.2.7]) by mx.ex with ESMTPSA id 1.Q1;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	no recipient
-		c.ex|h.ex|2001:db8::1|mx.ex|SMTP|1.Q1|u@s.ex|0	Received: from c.ex (h.ex [IPv6:2001:db8::1]) by mx.ex with SMTP id 1.Q1\n\tfor <u@s.ex>; Thu, 01 Jan 1970 00:00:00 +0000\n	IPv6
+		c.ex|h.ex|2001:db8::1|mx.ex|SMTP|1.Q1|u@s.ex|0	Received: from c.ex (h.ex [IPv6:2001:db8::1]) by mx.ex with SMTP id 1.Q1 for\n\t<u@s.ex>; Thu, 01 Jan 1970 00:00:00 +0000\n	IPv6
 		c.ex||::1|mx.ex|SMTP|1.Q1|u@s.ex|0	Received: from c.ex ([IPv6:::1]) by mx.ex with SMTP id 1.Q1 for <u@s.ex>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	IPv6, and no name
 	S
 }
@@ -547,7 +547,7 @@ domain_octet() {
 		\{26}c|h|1.2.3.4|mx|SMTP|1||0	Received: from \{26}c (h [1.2.3.4]) by mx with SMTP id 1;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	77 columns
 		\{27}c|h|1.2.3.4|mx|SMTP|1||0	Received: from \{27}c (h [1.2.3.4]) by mx with SMTP\n\tid 1; Thu, 01 Jan 1970 00:00:00 +0000\n	78 columns
 		c|h|1.2.3.4|\{100}m|SMTP|1||0	Received: from c (h [1.2.3.4])\n\tby \{100}m\n\twith SMTP id 1; Thu, 01 Jan 1970 00:00:00 +0000\n	a long word has a line of its own
-		c|h|1.2.3.4|mx|SMTP|1|\{900}u|0	Received: from c (h [1.2.3.4]) by mx with SMTP id 1\n\tfor <\{900}u>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	the longest mailbox, and no line over 998
+		c|h|1.2.3.4|mx|SMTP|1|\{900}u|0	Received: from c (h [1.2.3.4]) by mx with SMTP id 1 for\n\t<\{900}u>;\n\tThu, 01 Jan 1970 00:00:00 +0000\n	the longest mailbox, and no line over 998
 	S
 	"$DRIVER" received-all <<<$'20000\tagrees\twords of any length'
 }

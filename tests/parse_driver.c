@@ -1218,9 +1218,11 @@ received_words(const struct smtp_trace *t, char words[][1024])
 	    (int)t->protocol.n, t->protocol.p);
 	(void)snprintf(words[n++], 1024, "id %.*s%s", (int)t->id.n, t->id.p,
 	    t->recipient.n > 0 ? "" : ";");
-	if (t->recipient.n > 0)
-		(void)snprintf(words[n++], 1024, "for <%.*s>;",
+	if (t->recipient.n > 0) {
+		(void)snprintf(words[n++], 1024, "for");
+		(void)snprintf(words[n++], 1024, "<%.*s>;",
 		    (int)t->recipient.n, t->recipient.p);
+	}
 	smtp_date(t->seconds, words[n++]);
 	return n;
 }
@@ -1266,7 +1268,7 @@ do_received_all(struct slice in, const char *param)
 	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
-	static char words[PARTS][1024];
+	static char words[PARTS + 1][1024];
 	const size_t big = sizeof(x) - 1 < 255 ? sizeof(x) - 1 : 255;
 	const uint64_t most = number(in);
 	char *buf = place(OUT, SMTP_TRACE_MAX);

@@ -79,7 +79,7 @@ bench: all
 	bash tests/bench ./smtpd
 
 fuzz:
-	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
+	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
 	mkdir -p fuzz
 	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds

@@ -18,7 +18,8 @@
 static struct slice
 drop(struct slice in, size_t n)
 {
-	return (struct slice){ in.p + n, in.n - n };
+	/* an empty slice may point nowhere, and there + 0 is undefined */
+	return n == 0 ? in : (struct slice){ in.p + n, in.n - n };
 }
 
 static struct slice
@@ -179,15 +180,15 @@ smtp_put_escaped(struct smtp_text *t, struct slice s)
 		c = (unsigned char)s.p[i];
 		code[2] = hex[c >> 4];
 		code[3] = hex[c & 15];
-		/* half a code would be another octet's */
-		if (t->size - t->n < sizeof(code)) {
-			t->cut = true;
-			return;
-		}
-		if (is_control(s.p[i]) || c > 127 || c == '"' || c == '\\')
+		if (!is_control(s.p[i]) && c < 128 && c != '"' && c != '\\')
+			smtp_put(t, (struct slice){ s.p + i, 1 });
+		else if (t->size - t->n >= sizeof(code))
 			smtp_put(t, (struct slice){ code, sizeof(code) });
 		else
-			smtp_put(t, (struct slice){ s.p + i, 1 });
+			t->cut = true;
+		/* half a code would be another octet's */
+		if (t->cut)
+			return;
 	}
 	if (s.n > SMTP_ESCAPED_MAX)
 		smtp_puts(t, "...");

@@ -192,7 +192,8 @@ struct smtp_path {
  * Returns: SMTP_OK; SMTP_EVALUE if keyword and colon are not there, or what
  *          follows the path does not begin with a blank;
  *          SMTP_ESYNTAX for a bad path; SMTP_ELONG for a mailbox over
- *          SMTP_MAILBOX_MAX or a domain over SMTP_DOMAIN_MAX.
+ *          SMTP_MAILBOX_MAX (an "@" is counted where no domain is
+ *          given, too) or a domain over SMTP_DOMAIN_MAX.
  */
 enum smtp_status smtp_parse_path(struct slice in, const char *keyword,
     struct smtp_path *path, struct slice *rest);

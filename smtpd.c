@@ -1096,6 +1096,14 @@ envelope_reset(void)
 	envelope.sender = smtp_slice("");
 }
 
+/* A mailbox that was given a domain of ours may pass the limit by it. */
+static bool
+too_long(struct slice local, struct slice domain)
+{
+	return local.n > SMTP_MAILBOX_MAX ||
+	    domain.n >= SMTP_MAILBOX_MAX - local.n;
+}
+
 /* Store local@domain; false if there is no room. */
 static bool
 envelope_keep(struct slice local, struct slice domain, struct slice *out)
@@ -2117,8 +2125,8 @@ do_mail(struct session *s, struct slice arg)
 	if (mail.has_size && !room_for(mail.size))
 		return SAY_NO_ROOM;
 	domain = path.domain.n > 0 ? path.domain : domain_default();
-	if (path.local.n > 0 &&
-	    !envelope_keep(path.local, domain, &envelope.sender))
+	if (path.local.n > 0 && (too_long(path.local, domain) ||
+	    !envelope_keep(path.local, domain, &envelope.sender)))
 		return SAY_BAD_SENDER;
 	if (mail.dsn)
 		log_dsn(arg);
@@ -2181,6 +2189,8 @@ do_rcpt(struct session *s, struct slice arg)
 	if (envelope.rcpts >= conf.recipients)
 		return SAY_TOO_MANY;
 	domain = path.domain.n > 0 ? path.domain : domain_default();
+	if (too_long(path.local, domain))
+		return SAY_BAD_RCPT;
 	say = check_rcpt(&path, domain);
 	if (say != SAY_NOTHING)
 		return say;

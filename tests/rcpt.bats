@@ -420,3 +420,16 @@ for_domains() {
 		550/5.7.1 RCPT TO:<u@elsewhere.example>
 	S
 }
+
+@test "RCPT: an address that passes 900 octets by our domain is 501, and so is a sender" {
+	local l888 l889
+	printf -v l888 '%0888d' 0
+	l889=${l888}0
+	launched
+	OPTS=(-n mx.example -d example.org -m box)
+	say 'EHLO c.example' "MAIL FROM:<$l889>" "MAIL FROM:<$l888>" \
+	    "RCPT TO:<$l889>" "RCPT TO:<$l888>" DATA x . QUIT
+	[ "$(full_codes)" = '220 250 501/5.1.7 250/2.1.0 501/5.1.3 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
+	grep -qx "Delivered-To: $l888@example.org" "$(only_message)"
+	awk 'length > 998 { exit 1 }' "$(only_message)"
+}

@@ -741,6 +741,17 @@ smtp_relays(struct slice local)
 	    memchr(local.p, '@', local.n) != NULL;
 }
 
+/* mime-charset = 1*mime-charset-chars                     (RFC 2978, 2.3) */
+bool
+smtp_is_charset(struct slice in)
+{
+	for (size_t i = 0; i < in.n; i++)
+		if (!is_alnum(in.p[i]) && (in.p[i] == '\0' ||
+		    strchr("!#$%&'+-^_`{}~", in.p[i]) == NULL))
+			return false;
+	return in.n > 0 && in.n <= SMTP_CHARSET_MAX;
+}
+
 void
 smtp_split_extension(struct slice local, char delimiter, struct slice *user,
     struct slice *extension)
@@ -952,11 +963,12 @@ scan_param(struct slice in, struct param *param)
 	return n;
 }
 
+/* the parameters of MAIL, as in known[] of smtp_parse_mail */
+enum { SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, PRDR, MAIL_PARAMS };
+
 static bool
 mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
 {
-	enum { SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, PRDR };
-
 	switch (what) {
 	case SIZE:
 		mail->has_size = true;
@@ -983,10 +995,9 @@ mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
 enum smtp_status
 smtp_parse_mail(struct slice in, unsigned with, struct smtp_mail *mail)
 {
-	static const char known[][9] = {
+	static const char known[MAIL_PARAMS][9] = {
 		"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH", "PRDR"
 	};
-	enum { AUTH = 5, PRDR = 6, N = 7 };
 	struct smtp_mail found = { 0 };
 	struct param p;
 	unsigned seen = 0, i;
@@ -996,9 +1007,10 @@ smtp_parse_mail(struct slice in, unsigned with, struct smtp_mail *mail)
 		n = scan_param(in, &p);
 		if (n == 0)
 			return SMTP_ESYNTAX;
-		for (i = 0; i < N && !smtp_is(p.name, known[i]); i++)
+		for (i = 0; i < MAIL_PARAMS && !smtp_is(p.name, known[i]); i++)
 			continue;
-		if (i == N || (i == AUTH && !(with & SMTP_WITH_AUTH)) ||
+		if (i == MAIL_PARAMS ||
+		    (i == AUTH && !(with & SMTP_WITH_AUTH)) ||
 		    (i == PRDR && !(with & SMTP_WITH_PRDR)))
 			return SMTP_EUNKNOWN;
 		if ((seen & 1U << i) != 0 || !mail_value_ok(&p, i, &found))
@@ -1421,19 +1433,16 @@ smtp_utf8_valid(struct slice in)
 	return !u.bad && u.left == 0;
 }
 
-static char *
-put_number(char *p, int64_t v, int digits)
+/* a number of so many digits, and what stands behind it */
+static void
+put_digits(struct smtp_text *t, int64_t v, size_t digits, const char *after)
 {
-	for (int i = digits; i-- > 0; v /= 10)
-		p[i] = (char)('0' + v % 10);
-	return p + digits;
-}
+	char buf[4];
 
-static char *
-put_text(char *p, const char *text, size_t n)
-{
-	memcpy(p, text, n);
-	return p + n;
+	for (size_t i = digits; i-- > 0; v /= 10)
+		buf[i] = (char)('0' + v % 10);
+	smtp_put(t, (struct slice){ buf, digits });
+	smtp_puts(t, after);
 }
 
 /* date-time = day-name "," day month year hour ":" minute ":" second zone
@@ -1449,22 +1458,18 @@ smtp_date(int64_t seconds, char out[SMTP_DATE_SIZE])
 	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	int64_t m = (5 * doy + 2) / 153;	/* 0 is March */
-	char *p = out;
+	struct smtp_text t = { out, SMTP_DATE_SIZE, 0, false };
 
-	p = put_text(p, days + 3 * (day % 7), 3);
-	p = put_text(p, ", ", 2);
-	p = put_number(p, doy - (153 * m + 2) / 5 + 1, 2);
-	p = put_text(p, " ", 1);
-	p = put_text(p, months + 3 * m, 3);
-	p = put_text(p, " ", 1);
-	p = put_number(p, yoe + era * 400 + (m >= 10), 4);
-	p = put_text(p, " ", 1);
-	p = put_number(p, s / 3600, 2);
-	p = put_text(p, ":", 1);
-	p = put_number(p, s / 60 % 60, 2);
-	p = put_text(p, ":", 1);
-	p = put_number(p, s % 60, 2);
-	put_text(p, " +0000", 7);
+	smtp_put(&t, (struct slice){ days + 3 * (day % 7), 3 });
+	smtp_puts(&t, ", ");
+	put_digits(&t, doy - (153 * m + 2) / 5 + 1, 2, " ");
+	smtp_put(&t, (struct slice){ months + 3 * m, 3 });
+	smtp_puts(&t, " ");
+	put_digits(&t, yoe + era * 400 + (m >= 10), 4, " ");
+	put_digits(&t, s / 3600, 2, ":");
+	put_digits(&t, s / 60 % 60, 2, ":");
+	put_digits(&t, s % 60, 2, " +0000");
+	(void)smtp_string(&t);
 }
 
 /* a word of up to three pieces, on a new line where it would pass 77

@@ -38,6 +38,7 @@ enum {
 	SMTP_FIELD_MAX = 1024,	/* of a header field, what smtp_header keeps */
 	SMTP_DATE_SIZE = 32,	/* "Mon, 23 Nov 2026 23:38:16 +0000" and NUL */
 	SMTP_ESCAPED_MAX = 256,	/* of a value in a log */
+	SMTP_CHARSET_MAX = 40,	/* RFC 2978, 2.3 */
 	SMTP_TRACE_MAX = 2048,	/* octets of a Received field */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
@@ -206,7 +207,8 @@ enum smtp_status smtp_parse_path(struct slice in, const char *keyword,
  *
  * local:   as smtp_parse_path gave it.
  * buf:     size octets; no NUL is added.  n: set on SMTP_OK.
- * Returns: SMTP_OK; SMTP_ELONG if it does not fit (local.n always does).
+ * Returns: SMTP_OK; SMTP_ELONG if it does not fit (local.n always does); then
+ *          what does is in buf.
  */
 enum smtp_status smtp_unquote(struct slice local, char *buf, size_t size,
     size_t *n);
@@ -214,7 +216,8 @@ enum smtp_status smtp_unquote(struct slice local, char *buf, size_t size,
 /*
  * smtp_relays(local)
  *
- * Whether an unquoted local part asks for relaying: "%", "!" or "@" in it.
+ * Whether a local part, as smtp_parse_path gave it, asks for relaying: it is
+ * not quoted, and "%", "!" or "@" is in it.
  */
 bool smtp_relays(struct slice local);
 
@@ -249,6 +252,14 @@ bool smtp_is_host(struct slice in);
 bool smtp_is_literal(struct slice in);
 
 /*
+ * smtp_is_charset(in)
+ *
+ * Whether the whole of in may name a charset (RFC 2978, 2.3): 1 to
+ * SMTP_CHARSET_MAX octets.
+ */
+bool smtp_is_charset(struct slice in);
+
+/*
  * smtp_parse_ip(in, ip)
  *
  * Read an IPv4 or IPv6 address (4.1.3; IPv6 as in RFC 4291, 2.2).
@@ -270,7 +281,8 @@ bool smtp_domain_matches(struct slice pattern, struct slice domain);
  * smtp_list_line(in)
  *
  * The entry of one line of a domain or user list: without "#" and what
- * follows it, and without blanks around it.  Empty for a line without entry.
+ * follows it, a CR at its end, and blanks around it.  Empty for a line without
+ * entry.
  */
 struct slice smtp_list_line(struct slice in);
 
@@ -338,6 +350,7 @@ struct smtp_mail {
  * Returns: SMTP_OK; SMTP_ESYNTAX for what is no esmtp-param;
  *          SMTP_EUNKNOWN for one not known; SMTP_EVALUE for a wrong
  *          value or one given twice.  The first that applies, in order.
+ *          Of RET, ENVID and AUTH any value will do.
  */
 enum smtp_status smtp_parse_mail(struct slice in, unsigned with,
     struct smtp_mail *mail);

@@ -78,7 +78,7 @@ enum {
 	DOMAINS_MAX = 256,
 	IN_SIZE = 64 * 1024,	/* page-aligned 64 KiB reads are fastest */
 	OUT_SIZE = 32 * 1024,	/* replies to some 800 pipelined RCPTs */
-	POOL_SIZE = 10 * 1024 * 1024	/* the recipients' addresses */
+	POOL_SIZE = (RECIPIENTS_MAX + 1) * SMTP_MAILBOX_MAX
 };
 
 enum exit_status {
@@ -182,9 +182,10 @@ peer_skip(const char *name)
 		peer.skipped[peer.nskipped++] = name;
 }
 
-/* Take address and port from two variables; false if there is no address. */
+/* Take address and port from two variables; false if there is no address.
+ * What may rightly be something else is not told. */
 static bool
-peer_from_env(const char *addr, const char *port)
+peer_from_env(const char *addr, const char *port, bool may_be_else)
 {
 	const char *a = peer_env(addr), *p = peer_env(port);
 	unsigned char ip[16];
@@ -193,7 +194,8 @@ peer_from_env(const char *addr, const char *port)
 	if (a == NULL)
 		return false;
 	if (smtp_parse_ip(smtp_slice(a), ip) != SMTP_OK) {
-		peer_skip(addr);
+		if (!may_be_else)
+			peer_skip(addr);
 		return false;
 	}
 	peer_keep(ip);
@@ -236,16 +238,6 @@ peer_from_socket(void)
 	peer.port = smtp_written(&t);
 }
 
-/* REMOTE_HOST is an address under stunnel and xinetd, else anything. */
-static bool
-peer_host_is_address(void)
-{
-	const char *host = peer_env("REMOTE_HOST");
-	unsigned char ip[16];
-
-	return host != NULL && smtp_parse_ip(smtp_slice(host), ip) == SMTP_OK;
-}
-
 static void
 peer_find(void)
 {
@@ -253,14 +245,14 @@ peer_find(void)
 
 	peer.relay = conf.relay || getenv("RELAYCLIENT") != NULL;
 	if (peer_env("PROTO") != NULL &&
-	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT")) {
+	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT", false)) {
 		if (name != NULL && smtp_is_host(smtp_slice(name)))
 			peer.name = smtp_slice(name);
 		else if (name != NULL)
 			peer_skip("TCPREMOTEHOST");
-	} else if (!peer_from_env("REMOTE_ADDR", "REMOTE_PORT") &&
-	    !(peer_host_is_address() &&
-	    peer_from_env("REMOTE_HOST", "REMOTE_PORT")))
+	} else if (!peer_from_env("REMOTE_ADDR", "REMOTE_PORT", false) &&
+	    /* an address under stunnel and xinetd, else anything */
+	    !peer_from_env("REMOTE_HOST", "REMOTE_PORT", true))
 		peer_from_socket();
 }
 
@@ -500,7 +492,9 @@ leave(enum exit_status status, const char *how)
  */
 enum reply {
 	SAY_NOTHING,		/* the handler has replied itself */
+	SAY_HELP,
 	SAY_GREETING,
+	SAY_BYE,
 	SAY_HELO,
 	SAY_OK,
 	SAY_DRY,
@@ -509,8 +503,6 @@ enum reply {
 	SAY_RCPT,
 	SAY_CHUNK,
 	SAY_VRFY,
-	SAY_HELP,
-	SAY_BYE,
 	SAY_EACH,
 	SAY_DATA,
 	SAY_CONFIG,
@@ -560,7 +552,9 @@ enum reply {
 
 static const char *const reply_text[SAYINGS] = {
 	[SAY_NOTHING]	= "",
+	[SAY_HELP]	= "214 2.0.0 You may say:",
 	[SAY_GREETING]	= "220 ",
+	[SAY_BYE]	= "221 2.0.0 Bye",
 	[SAY_HELO]	= "250 ",
 	[SAY_OK]	= "250 2.0.0 Ok",
 	[SAY_DRY]	= "250 2.0.0 dry run: nothing was kept",
@@ -569,8 +563,6 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
 	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
 	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
-	[SAY_HELP]	= "214 2.0.0 You may say:",
-	[SAY_BYE]	= "221 2.0.0 Bye",
 	[SAY_EACH]	= "353 A reply for each recipient follows",
 	[SAY_DATA]	= "354 Send the message, end it with a dot",
 	[SAY_CONFIG]	= "421 Not configured, try again later",
@@ -681,6 +673,7 @@ net_wait(int fd, uint64_t seconds)
 		t.tv_sec = (time_t)(left / 1000);
 		t.tv_nsec = (long)(left % 1000) * 1000000;
 		FD_ZERO(&set);
+		/* constants, for musl's FD_SET shifts by a signed variable */
 		if (fd == 0)
 			FD_SET(0, &set);
 		else
@@ -696,7 +689,14 @@ net_wait(int fd, uint64_t seconds)
 	}
 }
 
-/* Write what there is; a client that does not read is given up. */
+/* A client that does not read is given up. */
+static void
+net_wait_out(void)
+{
+	if (net_wait(1, net.closing ? BYE_SECONDS : conf.timeout) != NET_READY)
+		leave(EXIT_BROKEN, "not-reading");
+}
+
 static void
 net_flush(void)
 {
@@ -712,18 +712,14 @@ net_flush(void)
 			/* a pipe said to be ready takes this much at once */
 			if (most > PIPE_BUF)
 				most = PIPE_BUF;
-			if (net_wait(1, net.closing ? BYE_SECONDS :
-			    conf.timeout) != NET_READY)
-				leave(EXIT_BROKEN, "not-reading");
+			net_wait_out();
 			n = write(1, net.out + done, most);
 		}
 		if (n >= 0)
 			done += (size_t)n;
-		else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			if (net_wait(1, net.closing ? BYE_SECONDS :
-			    conf.timeout) != NET_READY)
-				leave(EXIT_BROKEN, "not-reading");
-		} else if (errno != EINTR)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			net_wait_out();
+		else if (errno != EINTR)
 			leave(EXIT_BROKEN, "gone");
 	}
 	net.out_n = 0;
@@ -948,7 +944,7 @@ static struct {
 	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
 	struct slice	 helo;
-	char		 pool[POOL_SIZE];
+	char		 pool[POOL_SIZE];	/* the addresses */
 	size_t		 used;
 } envelope;
 
@@ -958,15 +954,15 @@ static struct {
 	struct smtp_header	 header;
 	struct smtp_utf8	 utf8;		/* of the body */
 	unsigned		 hops;		/* Received lines */
-	unsigned		 past;		/* Delivered-To lines */
+	unsigned		 delivered;	/* Delivered-To lines */
 	bool			 loops;		/* see struct rcpt */
 	bool			 labelled;	/* as MIME, or signed */
 	bool			 big;
 	bool			 in_body;
 	enum outcome		 outcome;	/* the first that went wrong */
-	struct smtp_text		 id;
+	struct smtp_text	 id;
 	char			 id_text[64];
-	struct smtp_text		 msgid;
+	struct smtp_text	 msgid;
 	char			 msgid_text[256];
 } message;
 
@@ -982,8 +978,6 @@ static enum outcome
 outcome_of(int error)
 {
 	switch (error) {
-	case 0:
-		return DONE;
 	case ENOSPC:
 	case EFBIG:
 		return NO_ROOM;
@@ -1087,29 +1081,13 @@ rcpt_address(const struct rcpt *r)
 	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
 }
 
-/* The one code that forgets a transaction. */
-static void
-envelope_reset(void)
-{
-	envelope.rcpts = 0;
-	envelope.used = 0;
-	envelope.sender = smtp_slice("");
-}
-
-/* A mailbox that was given a domain of ours may pass the limit by it. */
-static bool
-too_long(struct slice local, struct slice domain)
-{
-	return local.n > SMTP_MAILBOX_MAX ||
-	    domain.n >= SMTP_MAILBOX_MAX - local.n;
-}
-
-/* Store local@domain; false if there is no room. */
+/* Store local@domain; false if it is too long, as it may become by the domain
+ * it is given.  There is room for a sender and all recipients. */
 static bool
 envelope_keep(struct slice local, struct slice domain, struct slice *out)
 {
 	struct smtp_text t = { envelope.pool + envelope.used,
-	    sizeof(envelope.pool) - envelope.used, 0, false };
+	    SMTP_MAILBOX_MAX, 0, false };
 
 	smtp_put(&t, local);
 	smtp_puts(&t, "@");
@@ -1160,9 +1138,11 @@ message_field(struct slice name, struct slice value)
 {
 	if (smtp_is(name, "Received"))
 		message.hops++;
-	else if (smtp_is(name, "Delivered-To") && ++message.past < HOPS_MAX)
-		envelope_delivered_to(value);
-	else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
+	else if (smtp_is(name, "Delivered-To")) {
+		/* enough of them are a loop by themselves */
+		if (++message.delivered < HOPS_MAX)
+			envelope_delivered_to(value);
+	} else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
 		smtp_put(&message.msgid, value);
 	else if (smtp_is(name, "MIME-Version") ||
 	    smtp_is(name, "Content-Type") ||
@@ -1971,11 +1951,14 @@ say_outcome(enum outcome o)
 	}
 }
 
+/* The one code that forgets a transaction. */
 static void
 transaction_end(struct session *s)
 {
 	maildir_abort();
-	envelope_reset();
+	envelope.rcpts = 0;
+	envelope.used = 0;
+	envelope.sender = smtp_slice("");
 	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
 }
 
@@ -2002,17 +1985,17 @@ do_helo(struct session *s, struct slice arg)
 	return SAY_NOTHING;
 }
 
-/* One line of the reply to EHLO. */
+/* One line of the reply to EHLO, but the last. */
 static void
-ehlo_line(const char *word, uint64_t number, bool has_number, bool last)
+ehlo_line(const char *word, const uint64_t *number)
 {
-	char buf[300];
+	char buf[SMTP_DOMAIN_MAX + 32];
 	struct smtp_text t = SMTP_TEXT(buf);
 
 	smtp_puts(&t, word);
-	if (has_number)
-		smtp_put_number(&t, number);
-	net_say(smtp_slice(last ? "250 " : "250-"), smtp_written(&t));
+	if (number != NULL)
+		smtp_put_number(&t, *number);
+	net_say(smtp_slice("250-"), smtp_written(&t));
 }
 
 /* Writes its reply itself, being the one of many lines. */
@@ -2022,17 +2005,17 @@ do_extended_helo(struct session *s, struct slice arg)
 	if (!helo_keep(s, arg))
 		return SAY_HELO_ARG;
 	s->esmtp = true;
-	ehlo_line(conf.hostname, 0, false, false);
-	ehlo_line("PIPELINING", 0, false, false);
-	ehlo_line("SIZE ", conf.size, true, false);
-	ehlo_line("8BITMIME", 0, false, false);
-	ehlo_line("SMTPUTF8", 0, false, false);
-	ehlo_line("CHUNKING", 0, false, false);
+	ehlo_line(conf.hostname, NULL);
+	ehlo_line("PIPELINING", NULL);
+	ehlo_line("SIZE ", &conf.size);
+	ehlo_line("8BITMIME", NULL);
+	ehlo_line("SMTPUTF8", NULL);
+	ehlo_line("CHUNKING", NULL);
 	if (!conf.lmtp)
-		ehlo_line("PRDR", 0, false, false);
-	ehlo_line("LIMITS RCPTMAX=", conf.recipients, true, false);
-	ehlo_line("ENHANCEDSTATUSCODES", 0, false, false);
-	ehlo_line("HELP", 0, false, true);
+		ehlo_line("PRDR", NULL);
+	ehlo_line("LIMITS RCPTMAX=", &conf.recipients);
+	ehlo_line("ENHANCEDSTATUSCODES", NULL);
+	net_reply(SAY_HELO, smtp_slice("HELP"));
 	return SAY_NOTHING;
 }
 
@@ -2125,8 +2108,8 @@ do_mail(struct session *s, struct slice arg)
 	if (mail.has_size && !room_for(mail.size))
 		return SAY_NO_ROOM;
 	domain = path.domain.n > 0 ? path.domain : domain_default();
-	if (path.local.n > 0 && (too_long(path.local, domain) ||
-	    !envelope_keep(path.local, domain, &envelope.sender)))
+	if (path.local.n > 0 &&
+	    !envelope_keep(path.local, domain, &envelope.sender))
 		return SAY_BAD_SENDER;
 	if (mail.dsn)
 		log_dsn(arg);
@@ -2134,6 +2117,20 @@ do_mail(struct session *s, struct slice arg)
 	envelope.each = conf.lmtp || mail.prdr;
 	s->state = S_MAIL;
 	return SAY_SENDER;
+}
+
+/* What --users has to say: known, or why not. */
+static enum reply
+say_user(struct slice local, struct slice domain, enum reply known)
+{
+	switch (user_find(local, domain)) {
+	case UNREADABLE:
+		return SAY_FAULT;
+	case NO:
+		return SAY_NO_USER;
+	default:
+		return known;
+	}
 }
 
 /* May mail go to this address?  SAY_NOTHING if so. */
@@ -2152,14 +2149,7 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 		return SAY_FAULT;
 	if (found == NO)
 		return peer.relay ? SAY_NOTHING : SAY_NOT_OURS;
-	switch (user_find(path->local, domain)) {
-	case UNREADABLE:
-		return SAY_FAULT;
-	case NO:
-		return SAY_NO_USER;
-	default:
-		return SAY_NOTHING;
-	}
+	return say_user(path->local, domain, SAY_NOTHING);
 }
 
 static enum reply
@@ -2189,13 +2179,11 @@ do_rcpt(struct session *s, struct slice arg)
 	if (envelope.rcpts >= conf.recipients)
 		return SAY_TOO_MANY;
 	domain = path.domain.n > 0 ? path.domain : domain_default();
-	if (too_long(path.local, domain))
-		return SAY_BAD_RCPT;
 	say = check_rcpt(&path, domain);
 	if (say != SAY_NOTHING)
 		return say;
 	if (!envelope_keep(path.local, domain, &address))
-		return SAY_TOO_MANY;
+		return SAY_BAD_RCPT;
 	r = &envelope.rcpt[envelope.rcpts];
 	*r = (struct rcpt){
 		.local = { address.p, path.local.n },
@@ -2213,6 +2201,13 @@ do_rcpt(struct session *s, struct slice arg)
 	return SAY_RCPT;
 }
 
+static void
+rate_begin(struct session *s)
+{
+	s->rate_since = net_now();
+	s->rate_from = net.received;
+}
+
 /* Begin to receive a message; the outcome is in message.outcome, too. */
 static enum outcome
 message_begin(struct session *s)
@@ -2224,8 +2219,7 @@ message_begin(struct session *s)
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
 	envelope.protocol = conf.lmtp ? envelope.utf8 ? "UTF8LMTP" : "LMTP" :
 	    envelope.utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
-	s->rate_since = net_now();
-	s->rate_from = net.received;
+	rate_begin(s);
 	message_new_id();
 	message.outcome = maildir_begin();
 	return message.outcome;
@@ -2262,17 +2256,14 @@ static void
 message_fill(struct session *s)
 {
 	enum { WINDOW = RATE_SECONDS * 1000 };
-	int64_t now;
 
 	if (net_fill(conf.timeout) == 0)
 		leave(EXIT_BROKEN, "in-message");
-	now = net_now();
-	if (peer.by_hand || now - s->rate_since < WINDOW)
+	if (peer.by_hand || net_now() - s->rate_since < WINDOW)
 		return;
 	if (net.received - s->rate_from < RATE_OCTETS * RATE_SECONDS)
 		bye(SAY_TIMEOUT, "trickle");
-	s->rate_since = now;
-	s->rate_from = net.received;
+	rate_begin(s);
 }
 
 /* Receive to the final dot. */
@@ -2302,7 +2293,7 @@ message_verdict(void)
 	if (message.data.bare && !conf.normalize)
 		return SAY_BARE;
 	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX ||
-	    message.past >= HOPS_MAX)
+	    message.delivered >= HOPS_MAX)
 		return SAY_LOOP;
 	if (message.outcome != DONE)
 		return say_outcome(message.outcome);
@@ -2312,6 +2303,9 @@ message_verdict(void)
 static void
 log_message(enum reply say)
 {
+	/* what one more recipient may take */
+	enum { ROOM = 4 * SMTP_ESCAPED_MAX + 16 };
+
 	log_begin(LOG_INFO, "message");
 	log_key("id");
 	smtp_put(&logged.line, smtp_written(&message.id));
@@ -2324,7 +2318,7 @@ log_message(enum reply say)
 	log_quoted("message-id", smtp_written(&message.msgid));
 	log_quoted("from", envelope.sender);
 	for (size_t i = 0; i < envelope.rcpts &&
-	    logged.line.n < sizeof(logged.buf) - 1200; i++)
+	    logged.line.n < logged.line.size - ROOM; i++)
 		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
 	log_end();
 }
@@ -2496,25 +2490,24 @@ do_bdat(struct session *s, struct slice arg)
 		bye(SAY_BAD_CHUNK, "bad-chunk");
 	if (s->state == S_RCPT)
 		keep = message_begin(s) == DONE;
-	else {
-		s->rate_since = net_now();
-		s->rate_from = net.received;
-	}
+	else
+		rate_begin(s);
 	chunk_receive(s, size, keep);
 	if ((s->state & (S_RCPT | S_BDAT)) == 0)
 		return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
 		    SAY_RCPT_FIRST;
 	if (keep && last)
 		(void)message_decode(chunk_end, &left);
+	if (last) {
+		message_end(s);
+		return SAY_NOTHING;
+	}
 	say = message_verdict();
-	if (say == SAY_NOTHING && !last) {
+	if (say == SAY_NOTHING) {
 		s->state = S_BDAT;
 		return SAY_CHUNK;
 	}
-	if (last)
-		message_end(s);
-	else
-		message_refuse(s, say);
+	message_refuse(s, say);
 	return SAY_NOTHING;
 }
 
@@ -2554,14 +2547,7 @@ do_vrfy(struct session *s, struct slice arg)
 	domain = path.domain.n > 0 ? path.domain : domain_default();
 	if (path.domain.n > 0 && domain_find(domain) != YES)
 		return SAY_VRFY;
-	switch (user_find(path.local, domain)) {
-	case UNREADABLE:
-		return SAY_FAULT;
-	case NO:
-		return SAY_NO_USER;
-	default:
-		return SAY_VRFY;
-	}
+	return say_user(path.local, domain, SAY_VRFY);
 }
 
 /* ---- 10. commands: the table, dispatch, the loop ----------------------- */
@@ -2574,7 +2560,7 @@ static const struct command {
 	unsigned	 when;		/* the states it is allowed in */
 	enum reply	 order;		/* the reply in any other */
 	bool		 junk;		/* a hundred of them are an error */
-	enum reply	 say;		/* all there is to it without ... */
+	enum reply	 say;		/* all there is to it, if not run */
 	enum reply	(*run)(struct session *, struct slice);
 } commands[] = {
 	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_helo },
@@ -2906,21 +2892,12 @@ set_bare_newline(const struct option_row *o, const char *value)
 	    "neither reject nor normalize";
 }
 
-/* charset = RFC 2978's mime-charset: an atom without much in it */
 static const char *
 set_label(const struct option_row *o, const char *value)
 {
-	static const char more[] = "!#$%&'+-^_`{}~";
-
 	(void)o;
 	conf.label = smtp_is(smtp_slice(value), "off") ? NULL : value;
-	for (const char *p = value; *p != '\0'; p++)
-		if (strchr(more, *p) == NULL &&
-		    (*p == '.' || !smtp_is_domain((struct slice){ p, 1 }) ||
-		    *p < 0))
-			return "not a charset";
-	return value[0] != '\0' && strlen(value) <= 40 ? NULL :
-	    "not a charset";
+	return smtp_is_charset(smtp_slice(value)) ? NULL : "not a charset";
 }
 
 static const char *
@@ -3249,8 +3226,8 @@ conf_test(void)
 			ok = test_path("domain list", conf.domain[i].p + 1,
 			    R_OK) && ok;
 		else if (conf.maildir != NULL &&
-		    (smtp_is_domain(conf.domain[i]) || !tested) &&
-		    conf.domain[i].p[0] != '.' && conf.domain[i].p[0] != '*') {
+		    smtp_is_domain(conf.domain[i]) &&
+		    (!tested || strstr(conf.maildir, "{domain}") != NULL)) {
 			ok = test_maildir(conf.domain[i]) && ok;
 			tested = true;
 		}
@@ -3327,8 +3304,8 @@ harden_landlock(const char *root)
 	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
 	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
 	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13,
-	    TRUNCATE = 1 << 14,
-	    REMOVE_DIR = 1 << 4, MAKE_OTHERS = 0x1e40 + (1 << 7) };
+	    TRUNCATE = 1 << 14, REMOVE_DIR = 1 << 4,
+	    MAKE_OTHERS = 0x1ec0	/* devices, directories, links ... */ };
 	const uint64_t may = WRITE_FILE | REMOVE_FILE | MAKE_REG | REFER;
 	uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;
 	struct {

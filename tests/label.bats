@@ -188,6 +188,21 @@ sequences() {
 	S
 }
 
+@test "label: --label takes the name of a charset, and no header or blank in it" {
+	local value status bad=0 c40
+	printf -v c40 '%040d' 0
+	for value in utf-8 iso-8859-1 windows-1252 x_y "$c40" OFF off; do
+		"$SMTPD" --label "$value" -m box -T >said 2>&1 ||
+		    { echo "$value:"; cat said; bad=1; }
+	done
+	for value in '' 'a b' a.b a/b $'a\r\nX: y' 'a;b' '"a"' $'\xe4' "${c40}0"; do
+		status=0
+		"$SMTPD" --label "$value" -m box -T >said 2>&1 || status=$?
+		[ "$status" = 64 ] || { echo "'$value' is taken"; bad=1; }
+	done
+	[ $bad = 0 ]
+}
+
 @test "label: with --label off there is none" {
 	OPTS+=(--label off)
 	charsets DATA <<-'S'

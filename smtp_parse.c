@@ -912,6 +912,343 @@ smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
 	return smtp_string(out) == NULL ? SMTP_ELONG : SMTP_OK;
 }
 
+/* ---- programs --------------------------------------------------------- */
+
+/* the Dot-string that a local part stands for, or nothing: is it one? */
+bool
+smtp_needs_quotes(struct slice local)
+{
+	char buf[SMTP_MAILBOX_MAX];
+	struct slice plain = { buf, 0 };
+
+	if (local.n == 0 || local.p[0] != '"')
+		return false;
+	if (smtp_unquote(local, buf, sizeof(buf), &plain.n) != SMTP_OK)
+		return true;
+	return plain.n == 0 || scan_dot_string(plain) != plain.n;
+}
+
+void
+smtp_put_address(struct smtp_text *t, struct slice local, struct slice domain)
+{
+	char buf[SMTP_MAILBOX_MAX];
+	struct slice plain = { buf, 0 };
+
+	if (smtp_needs_quotes(local))
+		smtp_put(t, local);
+	else if (smtp_unquote(local, buf, sizeof(buf), &plain.n) == SMTP_OK)
+		smtp_put(t, plain);
+	smtp_puts(t, "@");
+	smtp_put(t, domain);
+}
+
+enum { ARG_NONE, ARG_RECIPIENT, ARG_USER, ARG_DOMAIN, ARG_EXTENSION,
+    ARG_SENDER };
+
+/* "{recipient}" and its like, 0 for none of them */
+static size_t
+scan_argument(struct slice in, int *which)
+{
+	static const char names[][12] = {
+		"", "{recipient}", "{user}", "{domain}", "{extension}",
+		"{sender}"
+	};
+	size_t n;
+
+	for (*which = ARG_SENDER; *which > ARG_NONE; --*which) {
+		n = strlen(names[*which]);
+		if (begins(in, names[*which], n) == FIT_YES)
+			return n;
+	}
+	return 0;
+}
+
+bool
+smtp_has_argument(struct slice arg)
+{
+	int which;
+
+	for (; arg.n > 0; arg = drop(arg, 1))
+		if (scan_argument(arg, &which) > 0)
+			return true;
+	return false;
+}
+
+static struct slice
+argument_value(const struct smtp_arguments *v, int which)
+{
+	switch (which) {
+	case ARG_RECIPIENT:
+		return v->recipient;
+	case ARG_USER:
+		return v->user;
+	case ARG_DOMAIN:
+		return v->domain;
+	case ARG_EXTENSION:
+		return v->extension;
+	default:
+		return v->sender;
+	}
+}
+
+/* may the value stand there, but for a "-" in front? */
+static bool
+argument_fits(const struct smtp_arguments *v, int which, bool path)
+{
+	struct slice value = argument_value(v, which);
+
+	if (which == ARG_SENDER ? v->sender_quoted :
+	    v->quoted && which != ARG_DOMAIN)
+		return false;
+	if (which != ARG_RECIPIENT && which != ARG_SENDER)
+		path = true;
+	return !path || value.n == 0 || memchr(value.p, '/', value.n) == NULL;
+}
+
+enum smtp_status
+smtp_put_argument(struct smtp_text *t, struct slice arg,
+    const struct smtp_arguments *v)
+{
+	const bool path = arg.n > 0 && memchr(arg.p, '/', arg.n) != NULL;
+	const bool option = arg.n > 0 && arg.p[0] == '-';
+	const size_t begin = t->n;
+	struct slice value;
+	size_t n;
+	int which;
+	char c;
+
+	for (; arg.n > 0; arg = drop(arg, n)) {
+		n = scan_argument(arg, &which);
+		if (n == 0 || argument_value(v, which).p == NULL) {
+			n = n > 0 ? n : 1;
+			smtp_put(t, take(arg, n));
+			continue;
+		}
+		if (!argument_fits(v, which, path))
+			return SMTP_EVALUE;
+		value = argument_value(v, which);
+		for (size_t i = 0; i < value.n; i++) {
+			c = value.p[i];
+			if (which == ARG_USER || which == ARG_DOMAIN)
+				c = smtp_lower(c);
+			smtp_put(t, (struct slice){ &c, 1 });
+		}
+		if (!option && t->n > begin && t->p[begin] == '-')
+			return SMTP_EVALUE;
+	}
+	return t->cut ? SMTP_ELONG : SMTP_OK;
+}
+
+bool
+smtp_is_shell(struct slice path)
+{
+	static const char names[][8] = {
+		"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh",
+		"posh", "rbash", "tcsh", "yash", "zsh", "su", "runuser"
+	};
+
+	for (size_t i = path.n; i > 0; i--)
+		if (path.p[i - 1] == '/') {
+			path = drop(path, i);
+			break;
+		}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (smtp_is(path, names[i]))
+			return true;
+	return false;
+}
+
+bool
+smtp_fits_environment(struct slice value)
+{
+	if (value.n >= 2 && value.p[0] == '(' && value.p[1] == ')')
+		return false;
+	for (size_t i = 0; i < value.n; i++)
+		if (is_control(value.p[i]))
+			return false;
+	return smtp_utf8_valid(value);
+}
+
+/* 1*3DIGIT */
+static size_t
+scan_three_digits(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && n < 3 && is_digit(in.p[n]))
+		n++;
+	return n;
+}
+
+/* status-code = ( "2" / "4" / "5" ) "." 1*3digit "." 1*3digit
+ *                                                     (RFC 3463, section 2) */
+static size_t
+scan_enhanced(struct slice in)
+{
+	size_t n = 1, more;
+
+	if (in.n == 0 || (in.p[0] != '2' && in.p[0] != '4' && in.p[0] != '5'))
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		if (n == in.n || in.p[n] != '.')
+			return 0;
+		more = scan_three_digits(drop(in, n + 1));
+		if (more == 0)
+			return 0;
+		n += 1 + more;
+	}
+	return n;
+}
+
+enum smtp_status
+smtp_parse_enhanced(struct slice in, char class, struct slice *code,
+    struct slice *text)
+{
+	size_t n = scan_enhanced(in);
+	struct slice words = smtp_trim(drop(in, n));
+
+	if (n == 0 || words.n == 0 || !is_blank(in.p[n]))
+		return SMTP_ESYNTAX;
+	if (class != 0 ? in.p[0] != class : in.p[0] == '2')
+		return SMTP_EVALUE;
+	*code = take(in, n);
+	*text = words;
+	return SMTP_OK;
+}
+
+static bool
+is_printable(char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
+void
+smtp_last(struct smtp_last *l, struct slice in)
+{
+	char c;
+
+	for (size_t i = 0; i < in.n; i++) {
+		c = in.p[i];
+		if (c == '\n' && (l->n > 0 || l->unfit))
+			l->ended = true;
+		if (c == '\n')
+			continue;
+		/* an empty line is none, with CRLF, too */
+		if (c == '\r' && (l->ended || (l->n == 0 && !l->unfit)))
+			continue;
+		if (l->ended)
+			*l = (struct smtp_last){ .n = 0 };
+		/* only a CR that ends the line may be there */
+		if (l->cr || (c != '\r' && !is_printable(c)) ||
+		    (c != '\r' && l->n == sizeof(l->text)))
+			l->unfit = true;
+		else if (c == '\r')
+			l->cr = true;
+		else
+			l->text[l->n++] = c;
+	}
+}
+
+struct slice
+smtp_last_line(const struct smtp_last *l)
+{
+	return (struct slice){ l->text, l->unfit ? 0 : l->n };
+}
+
+/* ---- policy ----------------------------------------------------------- */
+
+void
+smtp_put_words(struct smtp_text *t, struct slice s)
+{
+	char c;
+
+	for (size_t i = 0; i < s.n && i < SMTP_WORDS_MAX; i++) {
+		c = is_printable(s.p[i]) ? s.p[i] : '?';
+		smtp_put(t, (struct slice){ &c, 1 });
+	}
+}
+
+/* Reply-code = %x34-35 %x30-35 DIGIT                      (RFC 5321, 4.2) */
+static bool
+is_refusal(struct slice word)
+{
+	return word.n == 3 && (word.p[0] == '4' || word.p[0] == '5') &&
+	    word.p[1] >= '0' && word.p[1] <= '5' && is_digit(word.p[2]);
+}
+
+/* field-name ":", in printable ASCII or UTF-8               (RFC 5322, 2.2) */
+static bool
+is_field(struct slice in)
+{
+	const char *colon = in.n > 0 ? memchr(in.p, ':', in.n) : NULL;
+	size_t name = colon == NULL ? 0 : (size_t)(colon - in.p);
+
+	for (size_t i = 0; i < in.n; i++)
+		if ((i < name && (!is_printable(in.p[i]) || in.p[i] == ' ')) ||
+		    (is_control(in.p[i]) && in.p[i] != '\t'))
+			return false;
+	return name > 0 && smtp_utf8_valid(in);
+}
+
+/* action = word [blanks text]                         (Postfix, access(5)) */
+static void
+policy_action(struct slice all, struct smtp_policy *p)
+{
+	struct slice word = all, text;
+	size_t n = 0;
+
+	while (n < all.n && !is_blank(all.p[n]))
+		n++;
+	word = take(all, n);
+	text = smtp_trim(drop(all, n));
+	*p = (struct smtp_policy){ .action = SMTP_OTHER, .all = all,
+	    .text = text };
+	if (smtp_is(word, "DUNNO") || smtp_is(word, "OK") ||
+	    smtp_is(word, "DEFER_IF_REJECT"))
+		p->action = SMTP_PASS;
+	else if (smtp_is(word, "WARN") || smtp_is(word, "INFO"))
+		p->action = SMTP_WARN;
+	else if (smtp_is(word, "PREPEND") && is_field(text))
+		p->action = SMTP_PREPEND;
+	else if (smtp_is(word, "REJECT"))
+		p->code = smtp_slice("554");
+	else if (smtp_is(word, "DEFER") || smtp_is(word, "DEFER_IF_PERMIT"))
+		p->code = smtp_slice("450");
+	else if (is_refusal(word))
+		p->code = word;
+	if (p->code.n == 0)
+		return;
+	p->action = SMTP_REFUSE;
+	(void)smtp_parse_enhanced(text, p->code.p[0], &p->enhanced, &p->text);
+}
+
+enum smtp_status
+smtp_parse_policy(struct slice in, struct smtp_policy *p)
+{
+	struct slice line, action = { NULL, 0 };
+	const char *lf;
+
+	for (;;) {
+		lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+		if (lf == NULL)
+			return SMTP_EMORE;
+		line = take(in, (size_t)(lf - in.p));
+		in = drop(in, line.n + 1);
+		if (line.n > 0 && line.p[line.n - 1] == '\r')
+			line.n--;
+		if (line.n == 0)
+			break;
+		/* of several, the first */
+		if (action.p == NULL && line.n > 7 &&
+		    smtp_is(take(line, 7), "action="))
+			action = smtp_trim(drop(line, 7));
+	}
+	if (action.n == 0)
+		return SMTP_ESYNTAX;
+	policy_action(action, p);
+	return SMTP_OK;
+}
+
 /* ---- parameters ------------------------------------------------------- */
 
 /* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")(RFC 5321, 4.1.2) */

@@ -28,7 +28,8 @@ enum smtp_status {
 	SMTP_ESYNTAX,		/* not what the grammar says */
 	SMTP_ELONG,		/* a limit passed; the function says which */
 	SMTP_EUNKNOWN,		/* well formed, but no parameter we know */
-	SMTP_EVALUE		/* a parameter we know, with a wrong value */
+	SMTP_EVALUE,		/* a parameter we know, with a wrong value */
+	SMTP_EMORE		/* too little of it is there yet */
 };
 
 enum {
@@ -40,6 +41,7 @@ enum {
 	SMTP_ESCAPED_MAX = 256,	/* of a value in a log */
 	SMTP_CHARSET_MAX = 40,	/* RFC 2978, 2.3 */
 	SMTP_TRACE_MAX = 2048,	/* octets of a Received field */
+	SMTP_WORDS_MAX = 200,	/* of a program or server, for a reply */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
 
@@ -323,6 +325,152 @@ struct smtp_values {
 bool smtp_is_template(struct slice path);
 enum smtp_status smtp_expand(struct slice template,
     const struct smtp_values *v, bool extended, struct smtp_text *out);
+
+/* ---- programs --------------------------------------------------------- */
+
+/*
+ * smtp_put_address(t, local, domain)
+ *
+ * Append local "@" domain, the local part without its quotes where it does not
+ * need them; as it was sent where it does.
+ *
+ * smtp_needs_quotes(local)
+ *
+ * Whether a local part, as smtp_parse_path gave it, can be written only as a
+ * Quoted-string: what its quotes hold is no Dot-string (4.1.2).
+ */
+void smtp_put_address(struct smtp_text *t, struct slice local,
+    struct slice domain);
+bool smtp_needs_quotes(struct slice local);
+
+struct smtp_arguments {		/* .p NULL: not to be replaced */
+	struct slice	 recipient;	/* as smtp_put_address writes it */
+	struct slice	 user;		/* unquoted, without extension */
+	struct slice	 domain;
+	struct slice	 extension;	/* empty for none */
+	struct slice	 sender;	/* as smtp_put_address writes it */
+	bool		 quoted;	/* recipient's local part needs quotes */
+	bool		 sender_quoted;	/* sender's does */
+};
+
+/*
+ * smtp_has_argument(arg)
+ *
+ * Whether an argument holds {recipient}, {user}, {domain}, {extension}
+ * or {sender}; other braces, {recipients} among them, are only braces.
+ *
+ * smtp_put_argument(t, arg, values)
+ *
+ * Append what an argument becomes when its placeholders are replaced, once:
+ * what a value brings is not looked at again.  user and domain are written in
+ * lower case.
+ *
+ * Returns: SMTP_OK; SMTP_ELONG if t is too small (t->cut is set); SMTP_EVALUE
+ *          if a value may not stand there: its local part needs its quotes;
+ *          the outcome begins with "-" and the argument did not; or it holds a
+ *          "/", being user, domain or extension, or being in an argument that
+ *          has a "/" of its own.  t is touched on all of them.
+ */
+bool smtp_has_argument(struct slice arg);
+enum smtp_status smtp_put_argument(struct smtp_text *t, struct slice arg,
+    const struct smtp_arguments *values);
+
+/*
+ * smtp_is_shell(path)
+ *
+ * Whether a program, by its name after the last slash, takes a command in the
+ * argument behind "-c": sh and its kin, and su and runuser.
+ */
+bool smtp_is_shell(struct slice path);
+
+/*
+ * smtp_fits_environment(value)
+ *
+ * Whether a value may stand in a program's environment: UTF-8, no control
+ * octet (0-31, 127), and not "()" in front, which old shells run.
+ */
+bool smtp_fits_environment(struct slice value);
+
+/*
+ * smtp_parse_enhanced(in, class, code, text)
+ *
+ * Read an enhanced status code (RFC 3463, 2) and the words behind it:
+ * class "." 1*3digit "." 1*3digit SP text, as a delivery program or a policy
+ * server says them.
+ *
+ * in:      without its line end.
+ * class:   '2', '4' or '5'; 0: '4' or '5'.
+ * code:    set on SMTP_OK: "4.2.2".
+ * text:    set on SMTP_OK: without blanks at either end; never empty.
+ * Returns: SMTP_OK; SMTP_ESYNTAX; SMTP_EVALUE if it is of another class.
+ */
+enum smtp_status smtp_parse_enhanced(struct slice in, char class,
+    struct slice *code, struct slice *text);
+
+struct smtp_last {		/* all zero, to begin */
+	char		 text[SMTP_WORDS_MAX];
+	size_t		 n;
+	bool		 cr;		/* and a CR behind it */
+	bool		 ended;		/* its newline was seen */
+	bool		 unfit;		/* too long, or not printable ASCII */
+};
+
+/*
+ * smtp_last(l, in)
+ *
+ * Look at the next octets of a program's output, in pieces of any size, for its
+ * last line that is not empty.
+ *
+ * smtp_last_line(l)
+ *
+ * That line, without its line end (LF or CRLF); empty if there is none, or if
+ * it has more than SMTP_WORDS_MAX octets or others than printable ASCII.
+ */
+void smtp_last(struct smtp_last *l, struct slice in);
+struct slice smtp_last_line(const struct smtp_last *l);
+
+/* ---- policy ----------------------------------------------------------- */
+
+enum smtp_action {
+	SMTP_PASS,		/* DUNNO, OK, DEFER_IF_REJECT */
+	SMTP_REFUSE,		/* REJECT, DEFER, DEFER_IF_PERMIT, 4xx, 5xx */
+	SMTP_PREPEND,		/* a header field */
+	SMTP_WARN,		/* WARN, INFO: to be logged */
+	SMTP_OTHER		/* not known, or PREPEND of no header field */
+};
+
+struct smtp_policy {
+	enum smtp_action action;
+	struct slice	 all;		/* the action with its text */
+	struct slice	 code;		/* SMTP_REFUSE: "450" */
+	struct slice	 enhanced;	/* "4.7.1", or empty: none was given */
+	struct slice	 text;		/* may be empty */
+};
+
+/*
+ * smtp_parse_policy(in, p)
+ *
+ * Read the reply of a policy server: lines "name=value", ended by an empty
+ * one; the first "action" counts (Postfix, SMTPD_POLICY_README; access(5)).
+ * Names and actions are compared case folded; line ends are LF or CRLF.
+ *
+ * in:      all that the server has sent since the request.
+ * p:       set on SMTP_OK.  code: of REJECT "554", of DEFER and
+ *          DEFER_IF_PERMIT "450"; these may point to constants.  enhanced is
+ *          of code's class, else it counts as text.  text: without blanks
+ *          at either end; for SMTP_PREPEND the whole field.
+ * Returns: SMTP_OK; SMTP_EMORE while there is no empty line; SMTP_ESYNTAX
+ *          for a reply without an action.
+ */
+enum smtp_status smtp_parse_policy(struct slice in, struct smtp_policy *p);
+
+/*
+ * smtp_put_words(t, s)
+ *
+ * Append words from outside, fit for a reply: the first SMTP_WORDS_MAX
+ * octets, what is not printable ASCII as "?".
+ */
+void smtp_put_words(struct smtp_text *t, struct slice s);
 
 /* ---- parameters ------------------------------------------------------- */
 

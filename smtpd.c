@@ -17,11 +17,14 @@
  *    5 net       one buffer each way, one place to wait, all timeouts
  *    6 message   the mail being received: its envelope, header and file
  *    7 maildir   which directory, and how it gets there for good
- *    8 lists     whose mail we take: domains and users
- *    9 session   one function per verb, in the order a client says them
- *   10 commands  the table, dispatch, the loop
- *   11 options   one table for command line, file, --help and man page
- *   12 main
+ *    8 helper    programs we start: environment, descriptors, waiting
+ *    9 program   a message handed to one
+ *   10 policy    a policy server's word
+ *   11 lists     whose mail we take: domains and users
+ *   12 session   one function per verb, in the order a client says them
+ *   13 commands  the table, dispatch, the loop
+ *   14 options   one table for command line, file, --help and man page
+ *   15 main
  *
  * To follow a mail, start at main() at the end and read upwards; or read
  * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
@@ -31,6 +34,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -44,6 +49,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +68,9 @@
 #ifndef SESSION_SECONDS
 #define SESSION_SECONDS 7200	/* the longest session */
 #endif
+#ifndef POLICY_SECONDS
+#define POLICY_SECONDS 30	/* for a policy server to answer */
+#endif
 #ifndef RATE_SECONDS
 #define RATE_SECONDS 300	/* over which DATA must keep up ... */
 #endif
@@ -71,11 +80,15 @@ enum {
 	BYE_SECONDS = 5,	/* for a client to take its 421 */
 	OPENING_SECONDS = 1,	/* for the rest of a PROXY v2 header */
 	HELO_MAX = 255,
+	PREPENDED_MAX = 2048,
 	HOPS_MAX = 100,		/* Received or Delivered-To lines: a loop
 				 * (5321, 6.3) */
 	JUNK_MAX = 100,		/* NOOPs and the like that make one error */
 	RECIPIENTS_MAX = 10000,
 	DOMAINS_MAX = 256,
+	ARGUMENTS_MAX = 128 * 1024,	/* of a program, all of them */
+	PROGRAM_ARGS_MAX = 256,		/* as given on our command line */
+	ENVIRONMENT_MAX = 16 * 1024,
 	IN_SIZE = 64 * 1024,	/* page-aligned 64 KiB reads are fastest */
 	OUT_SIZE = 32 * 1024,	/* replies to some 800 pipelined RCPTs */
 	POOL_SIZE = (RECIPIENTS_MAX + 1) * SMTP_MAILBOX_MAX
@@ -91,10 +104,24 @@ enum exit_status {
 
 enum log_where { TO_FIND_OUT, TO_STDERR, TO_SYSLOG, TO_NOWHERE };
 
+struct words {			/* a program and its arguments */
+	char		 text[1024];
+	char		*argv[64];
+};
+
 static struct {
 	struct slice	 domain[DOMAINS_MAX];
 	size_t		 domains;
 	const char	*maildir;
+	char		*const *program;	/* NULL: none */
+	bool		 program_once;	/* for all recipients together */
+	uint64_t	 program_timeout;
+	const char	*spool;
+	const char	*sync;		/* NULL: no */
+	const char	*policy;	/* NULL: none */
+	struct words	 policy_program;
+	unsigned char	 policy_ip[16];
+	unsigned	 policy_port;	/* 0: no address, a path */
 	const char	*users;
 	const char	*hostname;
 	const char	*label;		/* NULL: off */
@@ -114,6 +141,7 @@ static struct {
 	.size = 50 * 1024 * 1024,
 	.recipients = 1000,
 	.timeout = 300,
+	.program_timeout = 300,
 	.errors = 20,
 	.delimiter = '+',
 };
@@ -134,9 +162,13 @@ static struct {
 	struct slice	 port;
 	struct slice	 name;
 	bool		 ipv6;
+	struct slice	 server;	/* our own address; empty: unknown */
+	struct slice	 server_port;
 	char		 text[INET6_ADDRSTRLEN];
 	char		 digits[8];
-	const char	*skipped[4];	/* variables that did not parse */
+	char		 server_text[INET6_ADDRSTRLEN];
+	char		 server_digits[8];
+	const char	*skipped[8];	/* variables that did not parse */
 	size_t		 nskipped;
 } peer;
 
@@ -163,16 +195,38 @@ peer_launched(void)
 	return false;
 }
 
-/* Keep an address of 16 octets, IPv4-mapped ones as IPv4. */
-static void
-peer_keep(const unsigned char ip[16])
+static bool
+ip_is_v4(const unsigned char ip[16])
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 
-	peer.ipv6 = memcmp(ip, mapped, sizeof(mapped)) != 0;
-	if (inet_ntop(peer.ipv6 ? AF_INET6 : AF_INET,
-	    peer.ipv6 ? ip : ip + 12, peer.text, sizeof(peer.text)) != NULL)
-		peer.address = smtp_slice(peer.text);
+	return memcmp(ip, mapped, sizeof(mapped)) == 0;
+}
+
+/* Write an address of 16 octets, IPv4-mapped ones as IPv4. */
+static struct slice
+ip_text(const unsigned char ip[16], char text[INET6_ADDRSTRLEN])
+{
+	bool v4 = ip_is_v4(ip);
+
+	return smtp_slice(inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip,
+	    text, INET6_ADDRSTRLEN) != NULL ? text : "");
+}
+
+static struct slice
+port_text(unsigned port, char digits[8])
+{
+	struct smtp_text t = { digits, 8, 0, false };
+
+	smtp_put_number(&t, port);
+	return smtp_written(&t);
+}
+
+static void
+peer_keep(const unsigned char ip[16])
+{
+	peer.ipv6 = !ip_is_v4(ip);
+	peer.address = ip_text(ip, peer.text);
 }
 
 static void
@@ -209,9 +263,12 @@ peer_from_env(const char *addr, const char *port, bool may_be_else)
 	return true;
 }
 
-static void
-peer_from_socket(void)
+/* The address and port of one end of the connection. */
+static bool
+socket_end(int (*get)(int, struct sockaddr *, socklen_t *),
+    unsigned char ip[16], unsigned *port)
 {
+	static const unsigned char mapped[16] = { [10] = 0xff, [11] = 0xff };
 	union {
 		struct sockaddr		any;
 		struct sockaddr_in	v4;
@@ -219,23 +276,57 @@ peer_from_socket(void)
 		struct sockaddr_storage	room;
 	} sa;
 	socklen_t n = sizeof(sa);
-	unsigned char ip[16] = { [10] = 0xff, [11] = 0xff };
-	struct smtp_text t = SMTP_TEXT(peer.digits);
-	in_port_t port;
 
-	if (getpeername(0, &sa.any, &n) == -1)
-		return;
+	if (get(0, &sa.any, &n) == -1)
+		return false;
 	if (sa.any.sa_family == AF_INET) {
+		memcpy(ip, mapped, sizeof(mapped));
 		memcpy(ip + 12, &sa.v4.sin_addr, 4);
-		port = sa.v4.sin_port;
+		*port = ntohs(sa.v4.sin_port);
 	} else if (sa.any.sa_family == AF_INET6) {
 		memcpy(ip, &sa.v6.sin6_addr, 16);
-		port = sa.v6.sin6_port;
+		*port = ntohs(sa.v6.sin6_port);
 	} else
+		return false;
+	return true;
+}
+
+static void
+peer_from_socket(void)
+{
+	unsigned char ip[16];
+	unsigned port;
+
+	if (!socket_end(getpeername, ip, &port))
 		return;
 	peer_keep(ip);
-	smtp_put_number(&t, ntohs(port));
-	peer.port = smtp_written(&t);
+	peer.port = port_text(port, peer.digits);
+}
+
+static void
+peer_keep_server(const unsigned char ip[16], unsigned port)
+{
+	peer.server = ip_text(ip, peer.server_text);
+	peer.server_port = port_text(port, peer.server_digits);
+}
+
+/* Our own address is told to a policy server, and to no one else. */
+static void
+peer_find_server(void)
+{
+	const char *a = peer_env("TCPLOCALIP"), *p = peer_env("TCPLOCALPORT");
+	unsigned char ip[16];
+	unsigned port = 0;
+	uint64_t v;
+
+	if (peer_env("PROTO") != NULL && a != NULL &&
+	    smtp_parse_ip(smtp_slice(a), ip) == SMTP_OK) {
+		if (p != NULL && smtp_parse_number(smtp_slice(p), 65536, &v) ==
+		    SMTP_OK && v <= 65535)
+			port = (unsigned)v;
+		peer_keep_server(ip, port);
+	} else if (socket_end(getsockname, ip, &port))
+		peer_keep_server(ip, port);
 }
 
 static void
@@ -492,6 +583,7 @@ leave(enum exit_status status, const char *how)
  */
 enum reply {
 	SAY_NOTHING,		/* the handler has replied itself */
+	SAY_OWN,		/* see reply_make() */
 	SAY_HELP,
 	SAY_GREETING,
 	SAY_BYE,
@@ -513,7 +605,10 @@ enum reply {
 	SAY_IS_HTTP,
 	SAY_IS_PROXY,
 	SAY_FAULT,
+	SAY_POLICY,
+	SAY_MISCONFIGURED,
 	SAY_TOO_MANY,
+	SAY_CANT_CREATE,
 	SAY_QUOTA,
 	SAY_NO_ROOM,
 	SAY_UNKNOWN,
@@ -537,14 +632,19 @@ enum reply {
 	SAY_MAIL_FIRST,
 	SAY_RCPT_FIRST,
 	SAY_NO_USER,
+	SAY_NO_HOST,
 	SAY_BARE,
 	SAY_SENDER_UTF8,
 	SAY_NOT_OURS,
+	SAY_DENIED,
 	SAY_XCLIENT,
 	SAY_TOO_BIG,
+	SAY_UNFIT_RCPT,
+	SAY_UNFIT_SENDER,
 	SAY_RCPT_UTF8,
 	SAY_NO_RCPT,
 	SAY_FAILED,
+	SAY_BAD_DATA,
 	SAY_LOOP,
 	SAY_NO_PARAM,
 	SAYINGS
@@ -552,6 +652,7 @@ enum reply {
 
 static const char *const reply_text[SAYINGS] = {
 	[SAY_NOTHING]	= "",
+	[SAY_OWN]	= "",
 	[SAY_HELP]	= "214 2.0.0 You may say:",
 	[SAY_GREETING]	= "220 ",
 	[SAY_BYE]	= "221 2.0.0 Bye",
@@ -573,7 +674,10 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
 	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
 	[SAY_FAULT]	= "451 4.3.0 Local fault, try again later",
+	[SAY_POLICY]	= "451 4.3.5 No word from the policy server, try again later",
+	[SAY_MISCONFIGURED] = "451 4.3.5 Delivery is not set up right, try again later",
 	[SAY_TOO_MANY]	= "452 4.5.3 Too many recipients",
+	[SAY_CANT_CREATE] = "452 4.2.0 The mailbox can't be written, try again later",
 	[SAY_QUOTA]	= "452 4.2.2 Over quota, try again later",
 	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
 	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
@@ -597,17 +701,61 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
 	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
 	[SAY_NO_USER]	= "550 5.1.1 No such user",
+	[SAY_NO_HOST]	= "550 5.1.2 No such domain",
 	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
 	[SAY_SENDER_UTF8] = "550 5.6.7 A sender beyond ASCII needs SMTPUTF8",
 	[SAY_NOT_OURS]	= "550 5.7.1 No relaying to that domain",
+	[SAY_DENIED]	= "550 5.7.1 Delivery not permitted",
 	[SAY_XCLIENT]	= "550 5.7.0 Not from here",
 	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
+	[SAY_UNFIT_RCPT] = "553 5.1.3 No such address is handed on",
+	[SAY_UNFIT_SENDER] = "553 5.1.7 No such address is handed on",
 	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
 	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
 	[SAY_FAILED]	= "554 5.3.0 No delivery to any recipient",
+	[SAY_BAD_DATA]	= "554 5.6.0 The message was not understood",
 	[SAY_LOOP]	= "554 5.4.6 The message is looping",
 	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
 };
+
+/*
+ * The words of a program or of a server that was asked, in a reply of our
+ * code: what SAY_OWN says.  They were checked to be printable ASCII.
+ */
+static char reply_own[SMTP_WORDS_MAX + 32];
+
+static const char *
+reply_words(enum reply say)
+{
+	return say == SAY_OWN ? reply_own : reply_text[say];
+}
+
+static enum reply
+reply_make(struct slice code, struct slice enhanced, struct slice words)
+{
+	struct smtp_text t = SMTP_TEXT(reply_own);
+
+	t.size--;
+	smtp_put(&t, code);
+	smtp_puts(&t, " ");
+	smtp_put(&t, enhanced);
+	smtp_puts(&t, " ");
+	smtp_put(&t, words);
+	t.p[t.n] = '\0';
+	return SAY_OWN;
+}
+
+/* Its code and its enhanced code, "250 2.0.0". */
+static struct slice
+reply_codes(enum reply say)
+{
+	struct slice s = smtp_slice(reply_words(say));
+	const char *end = memchr(s.p + 4, ' ', s.n - 4);
+
+	if (end != NULL)
+		s.n = (size_t)(end - s.p);
+	return s;
+}
 
 /* ---- 5. net: one buffer each way --------------------------------------- */
 
@@ -755,7 +903,7 @@ net_say(struct slice text, struct slice more)
 static void
 net_reply(enum reply say, struct slice more)
 {
-	net_say(smtp_slice(reply_text[say]), more);
+	net_say(smtp_slice(reply_words(say)), more);
 }
 
 /* Send the client away with a 421. */
@@ -922,7 +1070,15 @@ enum outcome {
 	FAULT,			/* ours, unspecified */
 	NO_ROOM,
 	QUOTA,
-	LOOPS			/* it was delivered there before */
+	LOOPS,			/* it was delivered there before */
+	NO_HOST,		/* these are a program's */
+	BAD_DATA,
+	DENIED,
+	REJECTED,
+	CANT_CREATE,
+	MISCONFIGURED,
+	UNFIT,			/* no address to hand it */
+	CROWDED			/* too many to hand it at once */
 };
 
 struct rcpt {
@@ -931,6 +1087,7 @@ struct rcpt {
 	dev_t		 dev;		/* the mailbox, see maildir_find */
 	ino_t		 ino;
 	unsigned	 box;
+	enum outcome	 outcome;	/* of the program's run */
 	bool		 extended;	/* its directory has the extension */
 	bool		 loops;		/* a Delivered-To names it */
 };
@@ -944,6 +1101,11 @@ static struct {
 	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
 	struct slice	 helo;
+	struct smtp_text prepended;	/* header fields of the policy's */
+	char		 prepended_text[PREPENDED_MAX];
+	uint64_t	 size;		/* as MAIL said; 0: it did not */
+	struct smtp_text instance;	/* for the policy server */
+	char		 instance_text[64];
 	char		 pool[POOL_SIZE];	/* the addresses */
 	size_t		 used;
 } envelope;
@@ -972,7 +1134,12 @@ static struct {
 	size_t		 n;
 	int		 fd;
 	uint64_t	 octets;
-} file = { .fd = -1 };
+	/* where copies are made from: a file complete but for its label */
+	int		 source;
+	off_t		 body;		/* behind what we put in front */
+	struct smtp_text label;		/* what goes above the body */
+	char		 label_text[256];
+} file = { .fd = -1, .source = -1 };
 
 static enum outcome
 outcome_of(int error)
@@ -1039,6 +1206,23 @@ file_put(struct slice s)
 	return DONE;
 }
 
+static enum outcome
+file_put_all(const char *before, struct slice s, const char *after)
+{
+	enum outcome o = file_put(smtp_slice(before));
+
+	if (o == DONE)
+		o = file_put(s);
+	return o == DONE ? file_put(smtp_slice(after)) : o;
+}
+
+/* What we put in front is there; the message follows. */
+static void
+file_front_done(void)
+{
+	file.body = (off_t)(file.octets + file.n);
+}
+
 /* Room to decode octets of the message into; they count once file.n does. */
 static struct smtp_room
 file_room(void)
@@ -1073,6 +1257,46 @@ file_sync(void)
 		o = failed("close", NULL);
 	file.fd = -1;
 	return o;
+}
+
+/* From here on file is a source.  It is written, all but the label. */
+static enum outcome
+file_to_source(void)
+{
+	file.source = fcntl(file.fd, F_DUPFD_CLOEXEC, 3);
+	return file.source == -1 ? failed("dup", NULL) : DONE;
+}
+
+/* Behind what was put in front of a copy goes the message, from the source. */
+static enum outcome
+file_copy(void)
+{
+	off_t at = file.body;
+	enum outcome o = file_put(smtp_written(&file.label));
+	ssize_t n;
+
+	while (o == DONE) {
+		o = file_flush();
+		if (o != DONE)
+			break;
+		n = pread(file.source, file.buf, sizeof(file.buf), at);
+		if (n == 0)
+			break;
+		if (n > 0) {
+			at += n;
+			file.n = (size_t)n;
+		} else if (errno != EINTR)
+			o = failed("read", NULL);
+	}
+	return o;
+}
+
+static void
+source_close(void)
+{
+	if (file.source != -1)
+		close(file.source);
+	file.source = -1;
 }
 
 static struct slice
@@ -1181,16 +1405,54 @@ message_look(struct slice in)
 
 /* The lines that unlabelled 8-bit text gets (RFC 1428); none: empty. */
 static void
-message_label(struct smtp_text *t)
+message_label(void)
 {
 	bool utf8 = !message.utf8.bad && message.utf8.left == 0;
+	struct smtp_text *t = &file.label;
 
+	file.label = SMTP_TEXT(file.label_text);
 	if (!message.utf8.eight_bit || message.labelled)
 		return;
 	smtp_puts(t, "MIME-Version: 1.0\n"
 	    "Content-Type: text/plain; charset=");
 	smtp_puts(t, utf8 ? "utf-8" : conf.label);
 	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
+}
+
+static enum outcome
+message_return_path(void)
+{
+	return file_put_all("Return-Path: <", envelope.sender, ">\n");
+}
+
+static enum outcome
+message_delivered_to(const struct rcpt *r)
+{
+	return file_put_all("Delivered-To: ", rcpt_address(r), "\n");
+}
+
+/* Our Received field, and above it what the policy server adds; r is the
+ * only recipient, or NULL. */
+static enum outcome
+message_received(const struct rcpt *r)
+{
+	char buf[SMTP_TRACE_MAX];
+	struct smtp_trace t = {
+		.helo = envelope.helo,
+		.name = peer.name,
+		.address = peer.address,
+		.ipv6 = peer.ipv6,
+		.host = smtp_slice(conf.hostname),
+		.protocol = smtp_slice(envelope.protocol),
+		.id = smtp_written(&message.id),
+		.seconds = time(NULL)
+	};
+	enum outcome o = file_put(smtp_written(&envelope.prepended));
+
+	if (r != NULL)
+		t.recipient = rcpt_address(r);
+	return o == DONE ? file_put((struct slice){ buf,
+	    smtp_received(&t, buf, sizeof(buf)) }) : o;
 }
 
 /* ---- 7. maildir: which directory, and how it gets there ---------------- */
@@ -1220,12 +1482,8 @@ static struct {
 	size_t		 here;		/* the box that is open */
 	int		 dir;		/* its directory, and its new/ */
 	int		 new;
-	int		 source;	/* the message, to copy from */
-	off_t		 body;		/* where it begins there */
-	struct smtp_text label;		/* what goes above it */
-	char		 label_text[256];
 	char		 root[PATH_MAX];	/* no alias leads out of here */
-} maildir = { .dir = -1, .new = -1, .source = -1 };
+} maildir = { .dir = -1, .new = -1 };
 
 /* What stands for the placeholders of a recipient; buf holds the user. */
 static struct smtp_values
@@ -1462,43 +1720,18 @@ box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 	return smtp_string(&t);
 }
 
-static enum outcome
-file_put_all(const char *before, struct slice s, const char *after)
-{
-	enum outcome o = file_put(smtp_slice(before));
-
-	if (o == DONE)
-		o = file_put(s);
-	return o == DONE ? file_put(smtp_slice(after)) : o;
-}
-
 /* What a box's copy has in front: we are final delivery. */
 static enum outcome
 box_trace(size_t b)
 {
 	const struct box *box = &maildir.box[b];
-	char buf[SMTP_TRACE_MAX];
-	struct smtp_trace t = {
-		.helo = envelope.helo,
-		.name = peer.name,
-		.address = peer.address,
-		.ipv6 = peer.ipv6,
-		.host = smtp_slice(conf.hostname),
-		.protocol = smtp_slice(envelope.protocol),
-		.id = smtp_written(&message.id),
-		.seconds = time(NULL)
-	};
-	enum outcome o;
+	enum outcome o = message_return_path();
 
-	o = file_put_all("Return-Path: <", envelope.sender, ">\n");
 	for (size_t i = box->first; o == DONE && i < envelope.rcpts; i++)
 		if (envelope.rcpt[i].box == b)
-			o = file_put_all("Delivered-To: ",
-			    rcpt_address(&envelope.rcpt[i]), "\n");
-	if (box->rcpts == 1)
-		t.recipient = rcpt_address(&envelope.rcpt[box->first]);
-	return o == DONE ? file_put((struct slice){ buf,
-	    smtp_received(&t, buf, sizeof(buf)) }) : o;
+			o = message_delivered_to(&envelope.rcpt[i]);
+	return o == DONE ? message_received(box->rcpts == 1 ?
+	    &envelope.rcpt[box->first] : NULL) : o;
 }
 
 /* Begin a box's copy in its tmp/; errno is EEXIST if the name is taken. */
@@ -1533,14 +1766,6 @@ box_unlink(size_t b, const char *in)
 	    unlinkat(maildir.dir, name, 0)) == -1)
 		o = failed("unlink", name);
 	return o;
-}
-
-static void
-source_close(void)
-{
-	if (maildir.source != -1)
-		close(maildir.source);
-	maildir.source = -1;
 }
 
 static void
@@ -1618,36 +1843,18 @@ maildir_begin(void)
 			box_take_back(b);
 		}
 	}
-	maildir.body = (off_t)(file.octets + file.n);
+	file_front_done();
 	return o == DONE ? DONE : maildir_failed(o);
 }
 
-/* Write a box's copy, from the source. */
 static enum outcome
 box_copy(size_t b)
 {
-	off_t at = maildir.body;
 	enum outcome o = box_create(b);
-	ssize_t n;
 
 	if (o == DONE)
 		o = box_trace(b);
-	if (o == DONE)
-		o = file_put(smtp_written(&maildir.label));
-	while (o == DONE) {
-		o = file_flush();
-		if (o != DONE)
-			break;
-		n = pread(maildir.source, file.buf, sizeof(file.buf), at);
-		if (n == 0)
-			break;
-		if (n > 0) {
-			at += n;
-			file.n = (size_t)n;
-		} else if (errno != EINTR)
-			o = failed("read", NULL);
-	}
-	return o;
+	return o == DONE ? file_copy() : o;
 }
 
 /* The file in the home box is complete, unless it wants a label: then it is
@@ -1657,15 +1864,12 @@ maildir_source(void)
 {
 	enum outcome o = file_flush();
 
-	maildir.label = SMTP_TEXT(maildir.label_text);
-	message_label(&maildir.label);
-	if (o != DONE || (maildir.label.n == 0 && maildir.boxes == 1))
+	message_label();
+	if (o != DONE || (file.label.n == 0 && maildir.boxes == 1))
 		return o;
-	maildir.source = dup(file.fd);
-	if (maildir.source == -1)
-		return failed("dup", NULL);
-	if (maildir.label.n == 0)
-		return DONE;
+	o = file_to_source();
+	if (o != DONE || file.label.n == 0)
+		return o;
 	file_close();
 	o = box_unlink(maildir.home, "tmp/");
 	maildir.box[maildir.home].tmp = o != DONE;
@@ -1753,15 +1957,6 @@ box_check_loop(size_t b)
 	return LOOPS;
 }
 
-/* What became of one recipient, once maildir_commit() said DONE. */
-static enum outcome
-rcpt_outcome(const struct rcpt *r)
-{
-	if (r->loops)
-		return LOOPS;
-	return conf.maildir == NULL ? DONE : maildir.box[r->box].outcome;
-}
-
 /* Deliver to every box or to none; or, with a reply for each, to those that
  * take it.  Where this comes to DONE the message outlives a power cut. */
 static enum outcome
@@ -1788,7 +1983,978 @@ maildir_commit(void)
 	return DONE;
 }
 
-/* ---- 8. lists: whose mail we take -------------------------------------- */
+/* ---- 8. helper: programs we start -------------------------------------- */
+
+/*
+ * A helper gets no shell, the descriptors it is given and no other, a process
+ * group of its own, default signals and an environment made from nothing.  It
+ * is started by posix_spawnp(3), which copies none of our pages.
+ */
+static struct {
+	char		*var[48];	/* the environment; the last is NULL */
+	size_t		 vars;
+	size_t		 n;
+	char		 text[ENVIRONMENT_MAX];
+	sigset_t	 waiting;	/* our mask, but for SIGCHLD */
+} helper;
+
+static void
+helper_child(int sig)
+{
+	(void)sig;	/* it has ended a pselect(2), that is all */
+}
+
+/* To be called before the first helper. */
+static void
+helper_signals(void)
+{
+	struct sigaction sa = { .sa_handler = helper_child };
+
+	sigaction(SIGCHLD, &sa, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &helper.waiting);
+	sigdelset(&helper.waiting, SIGCHLD);
+}
+
+/* A value that may not be there is no variable. */
+static void
+helper_env(const char *name, struct slice value)
+{
+	struct smtp_text t = { helper.text + helper.n,
+	    sizeof(helper.text) - helper.n, 0, false };
+
+	if (!smtp_fits_environment(value))
+		return;
+	smtp_puts(&t, name);
+	smtp_puts(&t, "=");
+	smtp_put(&t, value);
+	if (smtp_string(&t) == NULL ||
+	    helper.vars + 1 >= sizeof(helper.var) / sizeof(helper.var[0]))
+		return;
+	helper.var[helper.vars++] = t.p;
+	helper.n += t.n + 1;
+}
+
+static void
+helper_env_given(const char *name)
+{
+	const char *v = getenv(name);
+
+	if (v != NULL)
+		helper_env(name, smtp_slice(v));
+}
+
+static void
+helper_env_begin(void)
+{
+	const char *home = getenv("HOME");
+
+	memset(helper.var, 0, sizeof(helper.var));
+	helper.vars = helper.n = 0;
+	helper_env("PATH", smtp_slice("/usr/local/bin:/usr/bin:/bin"));
+	helper_env("SHELL", smtp_slice("/bin/sh"));
+	if (home != NULL && access(home, X_OK) == 0)
+		helper_env("HOME", smtp_slice(home));
+	helper_env_given("USER");
+	helper_env_given("LOGNAME");
+	helper_env_given("TZ");
+}
+
+/* Start a program with so many descriptors, as 0 and up; -1 with errno. */
+static pid_t
+helper_spawn(char *const argv[], const int *fds, int nfds)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	pid_t pid = -1;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	rc = posix_spawnattr_init(&attr);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_init(&actions);
+	if (rc == 0)
+		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
+		    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	if (rc == 0)
+		rc = posix_spawnattr_setsigmask(&attr, &none);
+	if (rc == 0)
+		rc = posix_spawnattr_setsigdefault(&attr, &all);
+	for (int i = 0; rc == 0 && i < nfds; i++)
+		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
+	if (rc == 0)
+		rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv,
+		    helper.var);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)posix_spawnattr_destroy(&attr);
+	errno = rc;
+	return rc == 0 ? pid : -1;
+}
+
+enum pause { READABLE, WRITABLE };
+
+/* Wait for a descriptor, -1 for none: above 0 if it is ready, 0 at the time
+ * until, below 0 for a signal, such as a helper's end. */
+static int
+helper_pause(int fd, enum pause what, int64_t until, const sigset_t *mask)
+{
+	int64_t left = until - net_now();
+	struct timespec t;
+	fd_set set;
+
+	if (left < 0)
+		left = 0;
+	t.tv_sec = (time_t)(left / 1000);
+	t.tv_nsec = (long)(left % 1000) * 1000000;
+	FD_ZERO(&set);
+	if (fd >= 0)
+		FD_SET((unsigned)fd, &set);
+	return pselect(fd + 1, what == READABLE ? &set : NULL,
+	    what == WRITABLE ? &set : NULL, NULL, &t, mask);
+}
+
+static void
+set_nonblocking(int fd)
+{
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+/* The program's argument vector, split at blanks. */
+static bool
+words_split(struct words *w, const char *value)
+{
+	struct smtp_text t = SMTP_TEXT(w->text);
+	size_t n = 0;
+	char *p;
+
+	smtp_puts(&t, value);
+	if (smtp_string(&t) == NULL)
+		return false;
+	for (p = t.p; *p != '\0';) {
+		p += strspn(p, " \t");
+		if (*p == '\0')
+			break;
+		if (n + 1 >= sizeof(w->argv) / sizeof(w->argv[0]))
+			return false;
+		w->argv[n++] = p;
+		p += strcspn(p, " \t");
+		if (*p != '\0')
+			*p++ = '\0';
+	}
+	w->argv[n] = NULL;
+	return n > 0;
+}
+
+/* ---- 9. program: hand it to one ---------------------------------------- */
+
+/*
+ * The message waits, complete, in a file that has no name any more; then the
+ * program runs, for each recipient with a file of its own, or once for all.
+ * The one that was received is for the last of them; the others are copied
+ * from it before.
+ */
+static struct {
+	int64_t		 until;		/* the end of all runs of a message */
+	int		 exit;		/* of the last run; -1: by a signal */
+	struct smtp_last last;		/* of its output */
+	struct smtp_text said;		/* its head, for the log */
+	char		 said_text[4096];
+	char		 args[ARGUMENTS_MAX];
+	char		*argv[RECIPIENTS_MAX + PROGRAM_ARGS_MAX];
+	struct {			/* what it said of each recipient */
+		unsigned char	 n;
+		char		 text[SMTP_WORDS_MAX];
+	} words[RECIPIENTS_MAX];
+} program;
+
+static bool
+is_recipients(const char *arg)
+{
+	return strcmp(arg, "{recipients}") == 0;
+}
+
+/* What stands for the placeholders: r's, the sender's; NULL and false leave
+ * them alone. */
+struct arguments {
+	struct smtp_arguments	v;
+	char			user[SMTP_MAILBOX_MAX];
+	char			recipient[SMTP_MAILBOX_MAX];
+	char			sender[SMTP_MAILBOX_MAX];
+};
+
+static void
+arguments_of(struct arguments *a, const struct rcpt *r, bool sender)
+{
+	struct smtp_text t = SMTP_TEXT(a->recipient);
+	struct slice local = { envelope.sender.p, 0 };
+	const char *at;
+
+	a->v = (struct smtp_arguments){ 0 };
+	if (r != NULL) {
+		struct smtp_values v = values_of(r, a->user);
+
+		smtp_put_address(&t, r->local, r->domain);
+		a->v.recipient = smtp_written(&t);
+		a->v.user = v.user;
+		a->v.domain = v.domain;
+		a->v.extension = v.extension;
+		if (v.extension.p == NULL)
+			a->v.extension = smtp_slice("");
+		a->v.quoted = smtp_needs_quotes(r->local);
+	}
+	if (!sender)
+		return;
+	a->v.sender = smtp_slice(conf.program_once ? "" : "MAILER-DAEMON");
+	at = envelope.sender.n == 0 ? NULL :
+	    memrchr(envelope.sender.p, '@', envelope.sender.n);
+	if (at == NULL)
+		return;
+	local.n = (size_t)(at - local.p);
+	t = SMTP_TEXT(a->sender);
+	smtp_put_address(&t, local, (struct slice){ at + 1,
+	    envelope.sender.n - local.n - 1 });
+	a->v.sender = smtp_written(&t);
+	a->v.sender_quoted = smtp_needs_quotes(local);
+}
+
+/* May they all stand where the program's arguments have them? */
+static bool
+arguments_fit(const struct arguments *a)
+{
+	static char buf[2 * SMTP_LINE_MAX];
+	struct smtp_text t;
+
+	for (size_t i = 0; conf.program[i] != NULL; i++) {
+		t = SMTP_TEXT(buf);
+		if (smtp_put_argument(&t, smtp_slice(is_recipients(
+		    conf.program[i]) ? "{recipient}" : conf.program[i]),
+		    &a->v) == SMTP_EVALUE)
+			return false;
+	}
+	return true;
+}
+
+static bool
+program_takes_sender(void)
+{
+	static struct arguments a;
+
+	if (conf.program == NULL)
+		return true;
+	arguments_of(&a, NULL, true);
+	return arguments_fit(&a);
+}
+
+/* At RCPT: may the program be given this recipient? */
+static enum outcome
+program_find(const struct rcpt *r)
+{
+	static struct arguments a;
+
+	/* all must fit in the arguments */
+	if (conf.program_once && envelope.used > ARGUMENTS_MAX / 2)
+		return CROWDED;
+	arguments_of(&a, r, false);
+	return arguments_fit(&a) ? DONE : UNFIT;
+}
+
+/* The next argument, with its NUL; a relay's own is all the recipients. */
+static enum smtp_status
+program_argument(struct smtp_text *t, const char *arg,
+    const struct arguments *a, size_t *argc)
+{
+	const struct rcpt *r = envelope.rcpt;
+	enum smtp_status status;
+
+	if (!is_recipients(arg)) {
+		program.argv[(*argc)++] = t->p + t->n;
+		status = smtp_put_argument(t, smtp_slice(arg), &a->v);
+		smtp_put(t, (struct slice){ "", 1 });
+		return status;
+	}
+	for (; r < envelope.rcpt + envelope.rcpts; r++) {
+		if (r->loops)
+			continue;
+		program.argv[(*argc)++] = t->p + t->n;
+		smtp_put_address(t, r->local, r->domain);
+		smtp_put(t, (struct slice){ "", 1 });
+	}
+	return SMTP_OK;
+}
+
+/* Make the arguments of a run; r is NULL for a relay's. */
+static enum outcome
+program_arguments(const struct rcpt *r)
+{
+	static struct arguments a;
+	struct smtp_text t = SMTP_TEXT(program.args);
+	size_t argc = 0;
+
+	arguments_of(&a, r, true);
+	for (size_t i = 0; conf.program[i] != NULL; i++)
+		if (program_argument(&t, conf.program[i], &a, &argc) !=
+		    SMTP_OK)
+			return FAULT;
+	program.argv[argc] = NULL;
+	if (t.cut)
+		log_fault("arguments too long", NULL, 0);
+	return t.cut ? FAULT : DONE;
+}
+
+/* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set.
+ * r is the only recipient, or NULL. */
+static void
+program_environment(const struct rcpt *r)
+{
+	static struct arguments a;
+	char local[SMTP_MAILBOX_MAX];
+	size_t n;
+
+	helper_env_begin();
+	arguments_of(&a, r, true);
+	helper_env("SENDER", envelope.sender.n > 0 ? a.v.sender :
+	    smtp_slice(""));
+	if (r != NULL) {
+		(void)smtp_unquote(r->local, local, sizeof(local), &n);
+		helper_env("RECIPIENT", a.v.recipient);
+		helper_env("LOCAL", (struct slice){ local, n });
+		helper_env("DOMAIN", a.v.domain);
+		helper_env("HOST", a.v.domain);
+		helper_env("EXTENSION", a.v.extension);
+		helper_env("EXT", a.v.extension);
+	}
+	helper_env("CLIENT_ADDRESS", peer.address);
+	helper_env("CLIENT_HOSTNAME", peer.name);
+	helper_env("CLIENT_HELO", envelope.helo);
+	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
+	helper_env("AUTH_USER", smtp_slice(""));
+	helper_env("MESSAGE_ID", smtp_written(&message.id));
+}
+
+/* What an exit status means: that of sysexits.h, qmail-command(8), the shell. */
+static enum outcome
+outcome_of_exit(int status)
+{
+	switch (status) {
+	case 0:
+	case 99:
+		return DONE;
+	case 67:
+		return NO_USER;
+	case 68:
+		return NO_HOST;
+	case 65:
+		return BAD_DATA;
+	case 77:
+		return DENIED;
+	case 100:
+		return REJECTED;
+	case 73:
+		return CANT_CREATE;
+	case 64:
+	case 69:
+	case 70:
+	case 78:
+	case 126:
+	case 127:
+		return MISCONFIGURED;
+	default:
+		return FAULT;
+	}
+}
+
+/* A file in the spool, without a name. */
+static enum outcome
+spool_create(void)
+{
+	char buf[PATH_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	smtp_puts(&t, conf.spool);
+	smtp_puts(&t, "/smtpd.XXXXXX");
+	file.n = 0;
+	file.octets = 0;
+	errno = ENAMETOOLONG;
+	if (smtp_string(&t) != NULL)
+		file.fd = mkostemp(t.p, O_CLOEXEC);
+	if (file.fd == -1)
+		return failed("create", conf.spool);
+	return unlink(t.p) == -1 ? failed("unlink", t.p) : DONE;
+}
+
+/* What a run's file has in front: a relay's no more than where it was; r is
+ * the only recipient, or NULL. */
+static enum outcome
+program_trace(const struct rcpt *r)
+{
+	enum outcome o = DONE;
+
+	if (!conf.program_once) {
+		o = message_return_path();
+		if (o == DONE)
+			o = message_delivered_to(r);
+	}
+	return o == DONE ? message_received(r) : o;
+}
+
+/* Whom the run with the file that was received is for; NULL: for several. */
+static const struct rcpt *
+program_home(void)
+{
+	if (conf.program_once && envelope.rcpts > 1)
+		return NULL;
+	return &envelope.rcpt[envelope.rcpts - 1];
+}
+
+static void
+program_abort(void)
+{
+	file_close();
+	source_close();
+}
+
+static enum outcome
+program_failed(enum outcome o)
+{
+	program_abort();
+	return o;
+}
+
+static enum outcome
+program_begin(void)
+{
+	enum outcome o = spool_create();
+
+	if (o == DONE)
+		o = program_trace(program_home());
+	file_front_done();
+	return o == DONE ? DONE : program_failed(o);
+}
+
+/* Take what the program says; false at its end. */
+static bool
+program_hear(int fd)
+{
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf));
+	struct slice s = { buf, n > 0 ? (size_t)n : 0 };
+
+	smtp_put(&program.said, s);
+	smtp_last(&program.last, s);
+	return n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR));
+}
+
+/* The end of a run, or its time.  Who inherited the pipe and lives on does
+ * not hold us up: what is in it by then was said. */
+static bool
+program_wait(pid_t pid, int out, int *status)
+{
+	enum { PIPE_READS = 16 };	/* of a pipe's 64 KiB */
+	bool open = true, in_time = true;
+	pid_t rc;
+	int n;
+
+	while ((rc = waitpid(pid, status, WNOHANG)) == 0) {
+		n = helper_pause(open ? out : -1, READABLE, program.until,
+		    &helper.waiting);
+		if (n > 0)
+			open = program_hear(out);
+		if (n == 0 || net_now() >= program.until) {
+			in_time = false;
+			(void)kill(-pid, SIGKILL);
+			(void)kill(pid, SIGKILL);
+			rc = waitpid(pid, status, 0);
+			break;
+		}
+	}
+	for (int i = 0; i < PIPE_READS && open; i++)
+		open = helper_pause(out, READABLE, 0, &helper.waiting) > 0 &&
+		    program_hear(out);
+	return in_time && rc == pid;
+}
+
+/* Log what a run said, a line of its each, and how it ended. */
+static void
+program_log(const struct rcpt *r, const char *how, int number)
+{
+	struct slice left = smtp_written(&program.said), line;
+	const char *lf;
+
+	for (; left.n > 0; left = (struct slice){ line.p + line.n,
+	    left.n - line.n }) {
+		lf = memchr(left.p, '\n', left.n);
+		line = left;
+		if (lf != NULL)
+			line.n = (size_t)(lf - left.p) + 1;
+		if (line.n > SMTP_ESCAPED_MAX)
+			line.n = SMTP_ESCAPED_MAX;
+		log_begin(LOG_INFO, "output");
+		log_key("id");
+		smtp_put(&logged.line, smtp_written(&message.id));
+		log_quoted("text", (struct slice){ line.p, line.n -
+		    (line.p[line.n - 1] == '\n') });
+		log_end();
+	}
+	if (number == 0)
+		return;
+	log_begin(LOG_WARNING, "program");
+	log_key("id");
+	smtp_put(&logged.line, smtp_written(&message.id));
+	log_number(how, (uint64_t)number);
+	if (r != NULL)
+		log_quoted("to", rcpt_address(r));
+	log_end();
+}
+
+/* Run the program on the file; r is NULL for a relay of several. */
+static enum outcome
+program_start(const struct rcpt *r)
+{
+	int out[2], status = 0;
+	bool in_time;
+	pid_t pid;
+
+	program.said = SMTP_TEXT(program.said_text);
+	program.last = (struct smtp_last){ 0 };
+	if (lseek(file.fd, 0, SEEK_SET) == -1)
+		return failed("lseek", conf.spool);
+	if (pipe2(out, O_CLOEXEC) == -1)
+		return failed("pipe", NULL);
+	set_nonblocking(out[0]);
+	pid = helper_spawn(program.argv, (int[]){ file.fd, out[1], out[1] },
+	    3);
+	if (pid == -1) {
+		(void)failed("exec", program.argv[0]);
+		close(out[0]);
+		close(out[1]);
+		return MISCONFIGURED;
+	}
+	close(out[1]);
+	in_time = program_wait(pid, out[0], &status);
+	close(out[0]);
+	if (!in_time)
+		program_log(r, "seconds", (int)conf.program_timeout);
+	else if (WIFEXITED(status))
+		program_log(r, "exit", WEXITSTATUS(status));
+	else
+		program_log(r, "signal", WTERMSIG(status));
+	return in_time && WIFEXITED(status) ?
+	    outcome_of_exit(WEXITSTATUS(status)) : FAULT;
+}
+
+/* Give a run its file: the one received, or a copy. */
+static enum outcome
+program_file(const struct rcpt *r)
+{
+	enum outcome o;
+
+	file_close();
+	if (r == program_home() && file.label.n == 0) {
+		file.fd = file.source;
+		file.source = -1;
+		return DONE;
+	}
+	o = spool_create();
+	if (o == DONE)
+		o = program_trace(r);
+	if (o == DONE)
+		o = file_copy();
+	return o == DONE ? file_flush() : o;
+}
+
+/* One run, for r, or NULL: for all of a relay's recipients. */
+static enum outcome
+program_run(const struct rcpt *r)
+{
+	enum outcome o = FAULT;
+
+	program.last = (struct smtp_last){ 0 };
+	if (net_now() >= program.until)
+		return o;
+	o = program_file(r);
+	if (o == DONE)
+		o = program_arguments(conf.program_once ? NULL : r);
+	if (o != DONE)
+		return o;
+	program_environment(r);
+	return program_start(r);
+}
+
+static void
+program_result(struct rcpt *r, enum outcome o)
+{
+	struct slice words = smtp_last_line(&program.last);
+	size_t i = (size_t)(r - envelope.rcpt);
+
+	r->outcome = o;
+	program.words[i].n = (unsigned char)words.n;
+	if (words.n > 0)
+		memcpy(program.words[i].text, words.p, words.n);
+}
+
+/* Not every program makes its files last (procmail and maildrop do not sync
+ * the directory): --sync does, before a success is told. */
+static void
+program_sync(void)
+{
+	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
+	enum outcome o = DONE;
+	int fd;
+
+	while (r < end && r->outcome != DONE)
+		r++;
+	if (conf.sync == NULL || r == end)
+		return;
+	fd = open(conf.sync, O_RDONLY | O_CLOEXEC);
+#ifdef __linux__
+	if (fd == -1 || syncfs(fd) == -1)
+		o = failed("sync", conf.sync);
+#endif
+	if (fd != -1)
+		close(fd);
+	for (; r < end && o != DONE; r++)
+		if (r->outcome == DONE) {
+			program.words[r - envelope.rcpt].n = 0;
+			r->outcome = o;
+		}
+}
+
+/* Run for every recipient that is no loop; the outcomes are theirs. */
+static enum outcome
+program_commit(void)
+{
+	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
+	enum outcome o = file_flush();
+
+	message_label();
+	if (o == DONE)
+		o = file_to_source();
+	if (o != DONE)
+		return program_failed(o);
+	program.until = net_now() + (int64_t)conf.program_timeout * 1000;
+	for (size_t i = 0; conf.program_once && i < envelope.rcpts; i++)
+		if (!r[i].loops) {
+			o = program_run(program_home());
+			break;
+		}
+	for (; r < end; r++) {
+		program.words[r - envelope.rcpt].n = 0;
+		if (r->loops)
+			r->outcome = LOOPS;
+		else
+			program_result(r, conf.program_once ? o :
+			    program_run(r));
+	}
+	program_sync();
+	program_abort();
+	return DONE;
+}
+
+/* The two kinds of delivery, and a dry run, seen from the session. */
+
+static bool
+delivery_none(void)
+{
+	return conf.maildir == NULL && conf.program == NULL;
+}
+
+static enum outcome
+delivery_find(struct rcpt *r)
+{
+	return conf.program != NULL ? program_find(r) : maildir_find(r);
+}
+
+static enum outcome
+delivery_begin(void)
+{
+	if (delivery_none())
+		return DONE;
+	return conf.program != NULL ? program_begin() : maildir_begin();
+}
+
+/* Where this comes to DONE, rcpt_outcome() tells of each. */
+static enum outcome
+delivery_commit(void)
+{
+	if (delivery_none())
+		return DONE;
+	return conf.program != NULL ? program_commit() : maildir_commit();
+}
+
+/* What became of one recipient. */
+static enum outcome
+rcpt_outcome(const struct rcpt *r)
+{
+	if (r->loops)
+		return LOOPS;
+	if (conf.program != NULL)
+		return r->outcome;
+	return conf.maildir == NULL ? DONE : maildir.box[r->box].outcome;
+}
+
+/* What the program said of one recipient; empty for nothing. */
+static struct slice
+rcpt_words(const struct rcpt *r)
+{
+	size_t i = (size_t)(r - envelope.rcpt);
+
+	if (conf.program == NULL || r->loops)
+		return smtp_slice("");
+	return (struct slice){ program.words[i].text, program.words[i].n };
+}
+
+static void
+delivery_abort(void)
+{
+	program_abort();
+	maildir_abort();
+}
+
+/* ---- 10. policy: ask a server ------------------------------------------ */
+
+/*
+ * Postfix's policy delegation (SMTPD_POLICY_README): lines "name=value" and an
+ * empty one, each way, over a connection that is kept for the session.  A
+ * server that has failed is not asked again.
+ */
+static struct {
+	int		 fd;
+	bool		 failed;
+	char		 out[16 * 1024];
+	char		 in[4096];
+	size_t		 n;
+} policy = { .fd = -1 };
+
+/* What the session knows of the question. */
+struct question {
+	struct slice	 helo;
+	struct slice	 recipient;
+	const char	*protocol;
+};
+
+static bool
+policy_fault(const char *what, int error)
+{
+	log_fault(what, conf.policy, error);
+	if (policy.fd != -1)
+		close(policy.fd);
+	policy.fd = -1;
+	policy.failed = true;
+	return false;
+}
+
+/* Wait for the server; false when it is too late. */
+static bool
+policy_wait(int fd, enum pause what, int64_t until)
+{
+	int n;
+
+	for (;;) {
+		n = helper_pause(fd, what, until, &net.waiting);
+		if (n > 0)
+			return true;
+		if (net_terminated)
+			bye(SAY_SHUTDOWN, "terminated");
+		if (n == 0 || (n == -1 && errno != EINTR)) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+	}
+}
+
+static bool
+policy_connect(const struct sockaddr *sa, socklen_t n, int64_t until)
+{
+	enum { AGAIN = 50 };	/* ms, when a UNIX socket's queue is full */
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	policy.fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	if (policy.fd == -1)
+		return false;
+	while (connect(policy.fd, sa, n) == -1) {
+		if (errno == EAGAIN && net_now() < until) {
+			(void)policy_wait(-1, READABLE, net_now() + AGAIN);
+			continue;
+		}
+		if (errno != EINPROGRESS ||
+		    !policy_wait(policy.fd, WRITABLE, until) ||
+		    getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
+		    &size) == -1)
+			return false;
+		errno = error;
+		return error == 0;
+	}
+	return true;
+}
+
+static bool
+policy_connect_tcp(int64_t until)
+{
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+	    .sin6_port = htons((in_port_t)conf.policy_port) };
+	struct sockaddr_in v4 = { .sin_family = AF_INET,
+	    .sin_port = htons((in_port_t)conf.policy_port) };
+
+	if (!ip_is_v4(conf.policy_ip)) {
+		memcpy(&v6.sin6_addr, conf.policy_ip, 16);
+		return policy_connect((struct sockaddr *)&v6, sizeof(v6),
+		    until);
+	}
+	memcpy(&v4.sin_addr, conf.policy_ip + 12, 4);
+	return policy_connect((struct sockaddr *)&v4, sizeof(v4), until);
+}
+
+/* A program speaks the same on its standard input and output. */
+static bool
+policy_spawn(void)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+		return false;
+	policy.fd = pair[0];
+	set_nonblocking(pair[0]);
+	helper_env_begin();
+	pid = helper_spawn(conf.policy_program.argv,
+	    (int[]){ pair[1], pair[1], 2 }, 3);
+	close(pair[1]);
+	return pid != -1;
+}
+
+static bool
+policy_open(int64_t until)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
+	size_t n = strlen(conf.policy);
+
+	if (conf.policy_port != 0)
+		return policy_connect_tcp(until);
+	if (strchr(conf.policy, '/') == NULL ||
+	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
+	    conf.policy_program.argv[1] != NULL)
+		return policy_spawn();
+	errno = ENAMETOOLONG;
+	if (n >= sizeof(un.sun_path))
+		return false;
+	memcpy(un.sun_path, conf.policy, n);
+	return policy_connect((struct sockaddr *)&un, sizeof(un), until);
+}
+
+static void
+policy_put(struct smtp_text *t, const char *name, struct slice value)
+{
+	smtp_puts(t, name);
+	smtp_puts(t, "=");
+	smtp_put(t, value);
+	smtp_puts(t, "\n");
+}
+
+static void
+policy_put_known(struct smtp_text *t, const char *name, struct slice value)
+{
+	policy_put(t, name, value.n > 0 ? value : smtp_slice("unknown"));
+}
+
+/* All attributes that Postfix sends; what we can't know is empty. */
+static struct slice
+policy_request(const struct question *q)
+{
+	static const char *const empty[] = { "queue_id", "etrn_domain",
+	    "stress", "sasl_method", "sasl_username", "sasl_sender",
+	    "encryption_protocol", "encryption_cipher", "ccert_subject",
+	    "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint", "policy_context" };
+	struct smtp_text t = SMTP_TEXT(policy.out);
+
+	smtp_puts(&t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
+	policy_put(&t, "protocol_name", smtp_slice(q->protocol));
+	policy_put_known(&t, "client_address", peer.address);
+	policy_put_known(&t, "client_name", peer.name);
+	policy_put_known(&t, "client_port", peer.port);
+	policy_put_known(&t, "reverse_client_name", peer.name);
+	policy_put(&t, "server_address", peer.server);
+	policy_put(&t, "server_port", peer.server_port);
+	policy_put(&t, "helo_name", q->helo);
+	policy_put(&t, "sender", envelope.sender);
+	policy_put(&t, "recipient", q->recipient);
+	policy_put(&t, "recipient_count", smtp_slice("0"));
+	policy_put(&t, "instance", smtp_written(&envelope.instance));
+	smtp_puts(&t, "size=");
+	smtp_put_number(&t, envelope.size);
+	smtp_puts(&t, "\n");
+	policy_put(&t, "encryption_keysize", smtp_slice("0"));
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
+		policy_put(&t, empty[i], smtp_slice(""));
+	smtp_puts(&t, "\n");
+	return smtp_written(&t);
+}
+
+static bool
+policy_send(struct slice s, int64_t until)
+{
+	ssize_t n;
+
+	while (s.n > 0) {
+		n = send(policy.fd, s.p, s.n, MSG_NOSIGNAL);
+		if (n >= 0)
+			s = (struct slice){ s.p + n, s.n - (size_t)n };
+		else if (errno != EAGAIN && errno != EINTR)
+			return false;
+		else if (!policy_wait(policy.fd, WRITABLE, until))
+			return false;
+	}
+	return true;
+}
+
+/* Read its answer into p. */
+static bool
+policy_receive(struct smtp_policy *p, int64_t until)
+{
+	enum smtp_status status = SMTP_EMORE;
+	ssize_t n;
+
+	for (policy.n = 0; status == SMTP_EMORE; policy.n += (size_t)n) {
+		if (!policy_wait(policy.fd, READABLE, until))
+			return policy_fault("policy", errno);
+		n = recv(policy.fd, policy.in + policy.n,
+		    sizeof(policy.in) - policy.n, 0);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+			n = 0;
+			continue;
+		}
+		if (n <= 0)
+			return policy_fault(n == 0 ? "policy: closed, or too "
+			    "long" : "policy", n == 0 ? 0 : errno);
+		status = smtp_parse_policy((struct slice){ policy.in,
+		    policy.n + (size_t)n }, p);
+	}
+	return status == SMTP_OK || policy_fault("policy: no action", 0);
+}
+
+/* Ask; false if there is no answer to be had, now or in this session. */
+static bool
+policy_ask(const struct question *q, struct smtp_policy *p)
+{
+	int64_t until = net_now() + (int64_t)POLICY_SECONDS * 1000;
+	char left;
+
+	if (policy.failed)
+		return false;
+	if (policy.fd == -1 && !policy_open(until))
+		return policy_fault("policy", errno);
+	/* an answer that nobody asked for is not one to the next question */
+	if (recv(policy.fd, &left, 1, MSG_DONTWAIT) >= 0)
+		return policy_fault("policy: closed, or talks unasked", 0);
+	if (!policy_send(policy_request(q), until))
+		return policy_fault("policy", errno);
+	return policy_receive(p, until);
+}
+
+/* ---- 11. lists: whose mail we take ------------------------------------- */
 
 enum found { NO, YES, UNREADABLE };
 
@@ -1907,7 +3073,7 @@ user_find(struct slice local, struct slice domain)
 	return list_scan(conf.users, list_user, &who);
 }
 
-/* ---- 9. session: one function per verb --------------------------------- */
+/* ---- 12. session: one function per verb -------------------------------- */
 
 enum state {			/* bits, so that a row can name several */
 	S_HELO	= 1 << 0,	/* connected, not introduced */
@@ -1944,8 +3110,24 @@ say_outcome(enum outcome o)
 		return SAY_NO_USER;
 	case LOOPS:
 		return SAY_LOOP;
+	case NO_HOST:
+		return SAY_NO_HOST;
+	case BAD_DATA:
+		return SAY_BAD_DATA;
+	case DENIED:
+		return SAY_DENIED;
+	case REJECTED:
+		return SAY_FAILED;
+	case CANT_CREATE:
+		return SAY_CANT_CREATE;
+	case MISCONFIGURED:
+		return SAY_MISCONFIGURED;
+	case UNFIT:
+		return SAY_UNFIT_RCPT;
+	case CROWDED:
+		return SAY_TOO_MANY;
 	case DONE:
-		return conf.maildir == NULL ? SAY_DRY : SAY_DELIVERED;
+		return delivery_none() ? SAY_DRY : SAY_DELIVERED;
 	default:
 		return SAY_FAULT;
 	}
@@ -1955,10 +3137,11 @@ say_outcome(enum outcome o)
 static void
 transaction_end(struct session *s)
 {
-	maildir_abort();
+	delivery_abort();
 	envelope.rcpts = 0;
 	envelope.used = 0;
 	envelope.sender = smtp_slice("");
+	envelope.prepended.n = 0;
 	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
 }
 
@@ -2035,7 +3218,8 @@ do_lhlo(struct session *s, struct slice arg)
 static bool
 room_for(uint64_t size)
 {
-	const char *path = maildir.template ? maildir_root() : conf.maildir;
+	const char *path = conf.program != NULL ? conf.spool :
+	    maildir.template ? maildir_root() : conf.maildir;
 	struct statvfs fs;
 
 	if (path == NULL || statvfs(path, &fs) == -1 || fs.f_frsize == 0)
@@ -2111,10 +3295,16 @@ do_mail(struct session *s, struct slice arg)
 	if (path.local.n > 0 &&
 	    !envelope_keep(path.local, domain, &envelope.sender))
 		return SAY_BAD_SENDER;
+	if (!program_takes_sender()) {
+		transaction_end(s);
+		return SAY_UNFIT_SENDER;
+	}
 	if (mail.dsn)
 		log_dsn(arg);
 	envelope.utf8 = mail.smtputf8;
 	envelope.each = conf.lmtp || mail.prdr;
+	envelope.size = mail.has_size ? mail.size : 0;
+	envelope.instance.n = 0;
 	s->state = S_MAIL;
 	return SAY_SENDER;
 }
@@ -2150,6 +3340,97 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 	if (found == NO)
 		return peer.relay ? SAY_NOTHING : SAY_NOT_OURS;
 	return say_user(path->local, domain, SAY_NOTHING);
+}
+
+/* A number for the message that the policy server is asked about. */
+static void
+envelope_name(void)
+{
+	static uint64_t counter;
+
+	envelope.instance = SMTP_TEXT(envelope.instance_text);
+	smtp_put_number(&envelope.instance, (uint64_t)getpid());
+	smtp_puts(&envelope.instance, ".");
+	smtp_put_number(&envelope.instance, (uint64_t)time(NULL));
+	smtp_puts(&envelope.instance, ".");
+	smtp_put_number(&envelope.instance, ++counter);
+}
+
+static void
+log_policy(const char *event, struct slice text)
+{
+	log_begin(LOG_NOTICE, event);
+	log_client();
+	log_quoted("text", text);
+	log_end();
+}
+
+/* A header field of the policy server's: once, and if there is room. */
+static void
+envelope_prepend(struct slice field)
+{
+	struct smtp_text *t = &envelope.prepended, before = *t;
+
+	if (t->p == NULL)
+		*t = before = SMTP_TEXT(envelope.prepended_text);
+	if (t->n > 0 && memmem(t->p, t->n, field.p, field.n) != NULL)
+		return;
+	smtp_put(t, field);
+	smtp_puts(t, "\n");
+	if (t->cut) {
+		*t = before;
+		log_policy("policy-no-room", field);
+	}
+}
+
+/* What a refusal of the policy server's comes to. */
+static enum reply
+say_refused(const struct smtp_policy *p)
+{
+	char text[SMTP_WORDS_MAX], enhanced[] = "4.7.1";
+	struct smtp_text t = SMTP_TEXT(text);
+	enum reply say;
+
+	smtp_put_words(&t, p->text.n > 0 ? p->text :
+	    smtp_slice("Refused by policy"));
+	enhanced[0] = p->code.p[0];
+	say = reply_make(p->code, p->enhanced.n > 0 ? p->enhanced :
+	    smtp_slice(enhanced), smtp_written(&t));
+	if (smtp_is(p->code, "421"))
+		bye(say, "policy");
+	return say;
+}
+
+/* The policy server's word, which comes last: SAY_NOTHING to accept. */
+static enum reply
+say_policy(const struct session *s, struct slice recipient)
+{
+	struct question q = { { s->helo, s->helo_n }, recipient,
+	    conf.lmtp ? "LMTP" : s->esmtp ? "ESMTP" : "SMTP" };
+	struct smtp_policy p;
+
+	if (conf.policy == NULL)
+		return SAY_NOTHING;
+	if (envelope.instance.n == 0)
+		envelope_name();
+	if (!policy_ask(&q, &p))
+		return SAY_POLICY;
+	switch (p.action) {
+	case SMTP_REFUSE:
+		return say_refused(&p);
+	case SMTP_PREPEND:
+		envelope_prepend(p.text);
+		break;
+	case SMTP_WARN:
+		log_policy("policy-warning", p.all);
+		break;
+	case SMTP_OTHER:
+		log_policy("policy-unknown", p.all);
+		break;
+	case SMTP_PASS:
+		break;
+	}
+	return SAY_NOTHING;
 }
 
 static enum reply
@@ -2189,10 +3470,11 @@ do_rcpt(struct session *s, struct slice arg)
 		.local = { address.p, path.local.n },
 		.domain = { address.p + path.local.n + 1, domain.n }
 	};
-	o = maildir_find(r);
-	if (o != DONE) {
+	o = delivery_find(r);
+	say = o == DONE ? say_policy(s, address) : say_outcome(o);
+	if (say != SAY_NOTHING) {
 		envelope.used -= address.n;
-		return say_outcome(o);
+		return say;
 	}
 	if (dsn)
 		log_dsn(arg);
@@ -2221,7 +3503,7 @@ message_begin(struct session *s)
 	    envelope.utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
 	rate_begin(s);
 	message_new_id();
-	message.outcome = maildir_begin();
+	message.outcome = delivery_begin();
 	return message.outcome;
 }
 
@@ -2245,7 +3527,7 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 		message_look((struct slice){ room.p, room.n - left.n });
 		if (conf.size > 0 && message.data.octets > conf.size)
 			message.big = true;
-		if (!message.big && conf.maildir != NULL)
+		if (!message.big && file.fd != -1)
 			file.n += room.n - left.n;
 	} while (status == SMTP_DATA_FULL);
 	return status;
@@ -2310,7 +3592,7 @@ log_message(enum reply say)
 	log_key("id");
 	smtp_put(&logged.line, smtp_written(&message.id));
 	log_key("reply");
-	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	smtp_put(&logged.line, (struct slice){ reply_words(say), 3 });
 	log_number("size", message.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();
@@ -2329,7 +3611,7 @@ log_refused(enum reply say, struct slice what)
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
 	log_key("reply");
-	smtp_put(&logged.line, (struct slice){ reply_text[say], 3 });
+	smtp_put(&logged.line, reply_codes(say));
 	log_quoted("what", what);
 	log_end();
 }
@@ -2340,38 +3622,159 @@ delivery_reply(enum reply say)
 {
 	char buf[sizeof(message.id_text) + PATH_MAX + 16];
 	struct smtp_text more = SMTP_TEXT(buf);
+	char class = reply_words(say)[0];
 
-	if (say == SAY_DELIVERED)
+	if (say == SAY_OWN && class == '2')
+		smtp_puts(&more, " ");
+	if (say == SAY_DELIVERED || (say == SAY_OWN && class == '2'))
 		smtp_put(&more, smtp_written(&message.id));
 	if (say == SAY_DELIVERED && peer.terminal) {
-		smtp_puts(&more, " in ");
-		smtp_puts(&more, conf.maildir);
+		smtp_puts(&more, conf.program != NULL ? " by " : " in ");
+		smtp_puts(&more, conf.program != NULL ? conf.program[0] :
+		    conf.maildir);
 	}
-	logged.deferred = logged.deferred || reply_text[say][0] == '4';
+	logged.deferred = logged.deferred || class == '4';
 	net_reply(say, smtp_written(&more));
 }
 
+/* What is said of one recipient: the words of the program, if it has some for
+ * what its exit status says. */
+static enum reply
+say_rcpt(const struct rcpt *r)
+{
+	enum reply say = say_outcome(rcpt_outcome(r));
+	struct slice codes = reply_codes(say), enhanced, words;
+
+	if (smtp_parse_enhanced(rcpt_words(r), codes.p[0], &enhanced,
+	    &words) != SMTP_OK)
+		return say;
+	codes.n = 3;
+	return reply_make(codes, enhanced, words);
+}
+
+/* What several outcomes come to. */
+struct tally {
+	size_t		 good, bad;
+	bool		 differ;	/* the failures' codes */
+	bool		 temporary;	/* one of them at least */
+	char		 codes[16];	/* of the first */
+	size_t		 codes_n;
+};
+
+static void
+tally_add(struct tally *t, enum reply say)
+{
+	struct slice codes = reply_codes(say);
+
+	if (codes.p[0] == '2') {
+		t->good++;
+		return;
+	}
+	if (t->bad++ == 0) {
+		t->codes_n = codes.n < sizeof(t->codes) ? codes.n :
+		    sizeof(t->codes);
+		memcpy(t->codes, codes.p, t->codes_n);
+	} else if (codes.n != t->codes_n ||
+	    memcmp(codes.p, t->codes, codes.n) != 0)
+		t->differ = true;
+	t->temporary = t->temporary || codes.p[0] == '4';
+}
+
+/* The failures' one code; or, if they differ, that which may pass. */
+static struct slice
+tally_codes(const struct tally *t)
+{
+	if (!t->differ)
+		return (struct slice){ t->codes, t->codes_n };
+	return reply_codes(t->temporary ? SAY_FAULT : SAY_FAILED);
+}
+
+static enum reply
+tally_say(const struct tally *t, const char *words)
+{
+	struct slice codes = tally_codes(t);
+
+	return reply_make((struct slice){ codes.p, 3 },
+	    (struct slice){ codes.p + 4, codes.n - 4 }, smtp_slice(words));
+}
+
 /* A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
- * became of it.  What it comes to is returned: delivered if to any, else the
- * one failure, else of several that which may pass. */
+ * became of it.  Returned is what they come to: delivered if to any. */
 static enum reply
 each_reply(enum reply all)
 {
-	enum reply say, sum = SAY_NOTHING;
 	const struct rcpt *r = envelope.rcpt;
+	struct tally t = { 0 };
+	enum reply say;
 
 	for (; r < envelope.rcpt + envelope.rcpts; r++) {
-		say = all != SAY_NOTHING ? all : say_outcome(rcpt_outcome(r));
+		say = all != SAY_NOTHING ? all : say_rcpt(r);
 		delivery_reply(say);
-		if (reply_text[say][0] != '2')
+		if (reply_words(say)[0] != '2')
 			log_refused(say, rcpt_address(r));
-		if (sum == SAY_NOTHING || reply_text[say][0] == '2')
-			sum = say;
-		else if (sum != say && reply_text[sum][0] != '2')
-			sum = reply_text[sum][0] == '4' ||
-			    reply_text[say][0] == '4' ? SAY_FAULT : SAY_FAILED;
+		tally_add(&t, say);
 	}
-	return sum;
+	return t.good > 0 ? say_outcome(DONE) :
+	    tally_say(&t, "No delivery to any recipient");
+}
+
+/* One line of the reply that names who did not get the message. */
+static void
+failure_line(const struct tally *t, const struct rcpt *r, size_t more)
+{
+	enum { ADDRESS_MAX = 150 };	/* a line has 512 (4.5.3.1.5) */
+	char buf[512];
+	struct smtp_text line = SMTP_TEXT(buf);
+	struct slice codes = tally_codes(t), address = rcpt_address(r);
+
+	smtp_put(&line, (struct slice){ codes.p, 3 });
+	smtp_puts(&line, more > 0 ? "-" : " ");
+	smtp_put(&line, (struct slice){ codes.p + 4, codes.n - 4 });
+	smtp_puts(&line, " <");
+	if (address.n <= ADDRESS_MAX)
+		smtp_put(&line, address);
+	else {
+		smtp_put_words(&line, (struct slice){ address.p, ADDRESS_MAX });
+		smtp_puts(&line, "...");
+	}
+	smtp_puts(&line, ">: ");
+	smtp_puts(&line, reply_words(say_rcpt(r)));
+	net_say(smtp_written(&line), smtp_slice(""));
+}
+
+/* One reply for several recipients, each with an outcome of its own: all is
+ * well, or who did not get it. */
+static enum reply
+together_reply(void)
+{
+	enum { LINES = 10 };
+	const struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
+	struct tally t = { 0 };
+	size_t left;
+	enum reply say;
+
+	if (conf.program == NULL || conf.program_once || envelope.rcpts == 1) {
+		say = say_rcpt(r);
+		delivery_reply(say);
+		return say;
+	}
+	for (; r < end; r++)
+		tally_add(&t, say_rcpt(r));
+	if (t.bad == 0) {
+		delivery_reply(SAY_DELIVERED);
+		return SAY_DELIVERED;
+	}
+	left = t.bad < LINES ? t.bad : LINES;
+	for (r = envelope.rcpt; r < end; r++) {
+		say = say_rcpt(r);
+		if (reply_words(say)[0] == '2')
+			continue;
+		log_refused(say, rcpt_address(r));
+		if (left > 0)
+			failure_line(&t, r, --left);
+	}
+	logged.deferred = logged.deferred || tally_codes(&t).p[0] == '4';
+	return tally_say(&t, "");
 }
 
 /* The reply or replies to a message's end, and the end of its transaction.  A
@@ -2385,16 +3788,16 @@ message_reply(struct session *s, enum reply say)
 		net_reply(SAY_EACH, smtp_slice(""));
 		say = each_reply(say);
 		delivery_reply(say);
-	} else {
-		if (say == SAY_NOTHING)
-			say = say_outcome(DONE);
+	} else if (say == SAY_NOTHING)
+		say = together_reply();
+	else
 		delivery_reply(say);
-	}
-	if (say == SAY_DELIVERED) {
+	if (reply_words(say)[0] != '2')
+		logged.refused++;
+	else if (say != SAY_DRY) {
 		s->errors = s->junk = 0;
 		logged.messages++;
-	} else if (say != SAY_DRY)
-		logged.refused++;
+	}
 	log_message(say);
 	transaction_end(s);
 }
@@ -2411,7 +3814,7 @@ message_end(struct session *s)
 		message_field(name, value);
 	say = message_verdict();
 	if (say == SAY_NOTHING) {
-		o = maildir_commit();
+		o = delivery_commit();
 		say = o == DONE ? SAY_NOTHING : say_outcome(o);
 	}
 	message_reply(s, say);
@@ -2550,7 +3953,7 @@ do_vrfy(struct session *s, struct slice arg)
 	return say_user(path.local, domain, SAY_VRFY);
 }
 
-/* ---- 10. commands: the table, dispatch, the loop ----------------------- */
+/* ---- 13. commands: the table, dispatch, the loop ----------------------- */
 
 enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
@@ -2669,7 +4072,7 @@ static void
 command_reply(struct session *s, enum reply say, struct slice verb,
     struct slice line)
 {
-	char class = reply_text[say][0], buf[256];
+	char class = reply_words(say)[0], buf[256];
 	struct smtp_text more = SMTP_TEXT(buf);
 
 	if (class == '5')
@@ -2774,7 +4177,7 @@ session_run(struct session *s)
 	leave(EXIT_LEFT, "quit");
 }
 
-/* ---- 11. options: one table -------------------------------------------- */
+/* ---- 14. options: one table -------------------------------------------- */
 
 /* Exit before there is a session; under a launcher the client gets a 421. */
 static _Noreturn void
@@ -2931,6 +4334,54 @@ set_bs(const struct option_row *o, const char *value)
 	return strcmp(value, "s") == 0 ? NULL : "only -bs is known";
 }
 
+static const char *
+set_sync(const struct option_row *o, const char *value)
+{
+#ifndef __linux__
+	return "only Linux can do that";
+#endif
+	return access(value, F_OK) == 0 ? set_text(o, value) :
+	    strerror(errno);
+}
+
+/* ADDRESS:PORT or [ADDRESS]:PORT; no DNS is asked for a name. */
+static bool
+set_policy_address(struct slice s)
+{
+	const char *colon = memrchr(s.p, ':', s.n);
+	struct slice ip = s;
+	uint64_t port;
+
+	if (colon == NULL)
+		return false;
+	ip.n = (size_t)(colon - s.p);
+	if (smtp_parse_number((struct slice){ colon + 1, s.n - ip.n - 1 },
+	    65536, &port) != SMTP_OK || port == 0 || port > 65535)
+		return false;
+	if (ip.n > 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
+		ip = (struct slice){ ip.p + 1, ip.n - 2 };
+	else if (memchr(ip.p, ':', ip.n) != NULL)
+		return false;
+	if (smtp_parse_ip(ip, conf.policy_ip) != SMTP_OK)
+		return false;
+	conf.policy_port = (unsigned)port;
+	return true;
+}
+
+static const char *
+set_policy(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.policy = value;
+	conf.policy_port = 0;
+	if (set_policy_address(smtp_slice(value)))
+		return NULL;
+	if (strchr(value, '/') == NULL && strchr(value, ':') != NULL)
+		return "neither ADDRESS:PORT nor a path nor a program";
+	return words_split(&conf.policy_program, value) ? NULL :
+	    "empty, or too long";
+}
+
 /* Rows without a setter are for the command line alone: see conf_read(). */
 static const struct option_row options[] = {
 	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
@@ -2951,6 +4402,10 @@ static const struct option_row options[] = {
 	    "errors before the client is sent away (20)" },
 	{ 'l', "lmtp", NULL, set_flag, &conf.lmtp, 0, 0,
 	    "speak LMTP (RFC 2033); not on port 25" },
+	{ 'S', "spool", "DIR", set_text, &conf.spool, 0, 0,
+	    "where a message waits for the program ($TMPDIR or /tmp)" },
+	{ 'p', "policy", "WHERE", set_policy, NULL, 0, 0,
+	    "ask this policy server: socket, ADDRESS:PORT, program" },
 	{ 0, "relay", NULL, set_flag, &conf.relay, 0, 0,
 	    "accept recipients in any domain" },
 	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
@@ -2959,6 +4414,10 @@ static const struct option_row options[] = {
 	    "for unlabelled 8-bit text, or off (unknown-8bit)" },
 	{ 0, "delimiter", "C", set_delimiter, NULL, 0, 0,
 	    "between user and extension; empty for none (+)" },
+	{ 0, "program-timeout", "SECONDS", set_number, &conf.program_timeout,
+	    1, 86400, "longest time for all runs of a message (300)" },
+	{ 0, "sync", "PATH", set_sync, &conf.sync, 0, 0,
+	    "sync PATH's file system after the program (Linux)" },
 	{ 0, "log", "WHERE", set_log, NULL, 0, 0,
 	    "stderr, syslog or off" },
 	{ 'f', "config", "FILE", NULL, NULL, 0, 0,
@@ -2982,7 +4441,9 @@ conf_help(void)
 	char left[64];
 
 	printf("usage: smtpd [option ...]\n"
-	    "Receive mail by SMTP on standard input and output.\n\n");
+	    "       smtpd [option ...] [--] program [arg ...]\n"
+	    "Receive mail by SMTP on standard input and output, into Maildirs "
+	    "or for a program.\n\n");
 	for (o = options; o < options + OPTIONS; o++) {
 		(void)snprintf(left, sizeof(left), "%s%s%s%s",
 		    o->name[0] != '\0' ? "--" : "", o->name,
@@ -3110,6 +4571,54 @@ conf_option(const struct option_row *o, const char *given, const char *value)
 	}
 }
 
+/* An argument behind a shell's -c is a command: what a placeholder brings would
+ * be run. */
+static void
+conf_check_shell(char *const argv[])
+{
+	bool shell = false, command = false;
+
+	for (; *argv != NULL; argv++) {
+		if (command && (*argv)[0] != '-' && (*argv)[0] != '+') {
+			if (smtp_has_argument(smtp_slice(*argv)) ||
+			    strstr(*argv, "{recipients}") != NULL)
+				die(EXIT_OPTION, "%s: a placeholder in a "
+				    "shell's command; use \"$RECIPIENT\" and "
+				    "its like", *argv);
+			shell = command = false;
+		} else if (shell && (*argv)[0] == '-' && (*argv)[1] != '-' &&
+		    strchr(*argv, 'c') != NULL)
+			command = true;
+		shell = shell || smtp_is_shell(smtp_slice(*argv));
+	}
+}
+
+static void
+conf_program(char *const argv[], size_t n)
+{
+	bool one = false;
+
+	if (conf.maildir != NULL)
+		die(EXIT_OPTION, "%s: --maildir is given, too; see --help",
+		    argv[0]);
+	if (n >= PROGRAM_ARGS_MAX)
+		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
+	for (size_t i = 0; i < n; i++) {
+		if (is_recipients(argv[i]))
+			conf.program_once = true;
+		one = one || strstr(argv[i], "{recipient}") != NULL ||
+		    smtp_is_template(smtp_slice(argv[i]));
+	}
+	if (conf.program_once && one)
+		die(EXIT_OPTION, "%s: {recipients} and a placeholder for one "
+		    "recipient", argv[0]);
+	if (argv[0][0] == '\0' || smtp_has_argument(smtp_slice(argv[0])) ||
+	    is_recipients(argv[0]))
+		die(EXIT_OPTION, "'%s': no name of a program", argv[0]);
+	conf_check_shell(argv);
+	conf.program = argv;
+}
+
 static void
 conf_read(int argc, char *argv[])
 {
@@ -3136,8 +4645,7 @@ conf_read(int argc, char *argv[])
 		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
 	}
 	if (optind < argc)
-		die(EXIT_OPTION, "%s: unexpected argument; see --help",
-		    argv[optind]);
+		conf_program(argv + optind, (size_t)(argc - optind));
 }
 
 /* DATABYTES, of tcprules(1), goes before --size. */
@@ -3168,10 +4676,14 @@ conf_finish(void)
 		    smtp_is_host(smtp_slice(host)))
 			conf.hostname = host;
 	}
-	if (conf.domains == 0 && !peer.by_hand)
+	if (conf.domains == 0 && (!peer.by_hand || conf.program != NULL))
 		conf.domain[conf.domains++] = smtp_slice(conf.hostname);
-	if (conf.maildir == NULL && !peer.by_hand && !conf.test)
-		die(EXIT_CONFIG, "no --maildir given");
+	if (delivery_none() && !peer.by_hand && !conf.test)
+		die(EXIT_CONFIG, "neither --maildir nor a program given");
+	if (conf.spool == NULL)
+		conf.spool = peer_env("TMPDIR");
+	if (conf.spool == NULL)
+		conf.spool = "/tmp";
 	maildir.template = conf.maildir != NULL &&
 	    smtp_is_template(smtp_slice(conf.maildir));
 }
@@ -3213,6 +4725,48 @@ test_maildir(struct slice domain)
 	return ok;
 }
 
+/* Is the program where posix_spawnp(3) looks for it? */
+static bool
+test_found(const char *name)
+{
+	const char *dir = getenv("PATH"), *end;
+	char buf[PATH_MAX];
+	struct smtp_text t;
+
+	if (strchr(name, '/') != NULL)
+		return access(name, X_OK) == 0;
+	for (; dir != NULL; dir = *end == ':' ? end + 1 : NULL) {
+		end = strchr(dir, ':');
+		if (end == NULL)
+			end = dir + strlen(dir);
+		t = SMTP_TEXT(buf);
+		smtp_put(&t, (struct slice){ dir, (size_t)(end - dir) });
+		smtp_puts(&t, "/");
+		smtp_puts(&t, name);
+		if (smtp_string(&t) != NULL && access(t.p, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+test_program(void)
+{
+	bool ok = test_found(conf.program[0]);
+
+	printf("program");
+	for (size_t i = 0; conf.program[i] != NULL; i++)
+		printf(" %s", conf.program[i]);
+	printf("\n");
+	if (!ok)
+		printf("warning: program %s: not found\n", conf.program[0]);
+	printf("spool %s\nprogram-timeout %llu\n", conf.spool,
+	    (unsigned long long)conf.program_timeout);
+	if (conf.sync != NULL)
+		printf("sync %s\n", conf.sync);
+	return test_path("spool", conf.spool, W_OK | X_OK) && ok;
+}
+
 /* --test: print what holds, warn of what will not work. */
 static _Noreturn void
 conf_test(void)
@@ -3234,8 +4788,13 @@ conf_test(void)
 	}
 	if (conf.domains == 0)
 		printf("domain * (by hand)\n");
-	printf("maildir %s\n", conf.maildir != NULL ? conf.maildir :
-	    "(none: a dry run by hand, an error under a launcher)");
+	if (conf.program != NULL)
+		ok = test_program() && ok;
+	else
+		printf("maildir %s\n", conf.maildir != NULL ? conf.maildir :
+		    "(none: a dry run by hand, an error under a launcher)");
+	if (conf.policy != NULL)
+		printf("policy %s\n", conf.policy);
 	if (conf.maildir != NULL && !tested)
 		ok = test_maildir(domain_default()) && ok;
 	if (conf.users != NULL) {
@@ -3264,7 +4823,7 @@ conf_test(void)
 	    EXIT_CONFIG);
 }
 
-/* ---- 12. main ---------------------------------------------------------- */
+/* ---- 15. main ---------------------------------------------------------- */
 
 static void
 signals_set(void)
@@ -3276,6 +4835,7 @@ signals_set(void)
 	sigaddset(&block, SIGTERM);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGHUP);
+	sigaddset(&block, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &block, &net.waiting);
 	sigdelset(&net.waiting, SIGTERM);
 	sigdelset(&net.waiting, SIGINT);
@@ -3341,6 +4901,13 @@ close_inherited(void)
 		close(fd);
 }
 
+/* Are programs or servers to be spoken to? */
+static bool
+helpers_wanted(void)
+{
+	return conf.program != NULL || conf.policy != NULL;
+}
+
 /* Give up what we do not need.  Which Maildirs there are decides what. */
 static void
 harden(void)
@@ -3352,6 +4919,12 @@ harden(void)
 	(void)setrlimit(RLIMIT_CORE, &none);
 	if (maildir.template)
 		root = maildir_root();
+	if (helpers_wanted()) {
+		/* a set-id MDA may need what we would give up */
+		helper_signals();
+		close_inherited();
+		return;
+	}
 #ifdef __linux__
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (root != NULL)
@@ -3367,8 +4940,9 @@ harden(void)
 	close_inherited();
 }
 
+/* What is odd about how we were started. */
 static void
-log_skipped(void)
+log_start(void)
 {
 	for (size_t i = 0; i < peer.nskipped; i++) {
 		log_begin(LOG_WARNING, "skipped");
@@ -3376,6 +4950,9 @@ log_skipped(void)
 		log_quoted("value", smtp_slice(getenv(peer.skipped[i])));
 		log_end();
 	}
+	if (conf.lmtp && smtp_is(peer.server_port, "25"))
+		log_fault("LMTP on port 25: senders expect a queue there "
+		    "(RFC 2033, 5)", NULL, 0);
 }
 
 int
@@ -3390,9 +4967,11 @@ main(int argc, char *argv[])
 	if (conf.test)
 		conf_test();
 	peer_find();
+	if (conf.policy != NULL || conf.lmtp)
+		peer_find_server();
 	harden();
-	log_skipped();
-	if (atexit(maildir_abort) != 0)
+	log_start();
+	if (atexit(delivery_abort) != 0)
 		die(EXIT_DEFERRED, "atexit failed");
 	session_run(&session);
 }

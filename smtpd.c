@@ -2255,7 +2255,7 @@ program_find(const struct rcpt *r)
 	/* all must fit in the arguments */
 	if (conf.program_once && envelope.used > ARGUMENTS_MAX / 2)
 		return CROWDED;
-	arguments_of(&a, r, false);
+	arguments_of(&a, r, true);
 	return arguments_fit(&a) ? DONE : UNFIT;
 }
 
@@ -4576,19 +4576,23 @@ conf_option(const struct option_row *o, const char *given, const char *value)
 static void
 conf_check_shell(char *const argv[])
 {
-	bool shell = false, command = false;
+	bool shell = false, command = false, option;
 
 	for (; *argv != NULL; argv++) {
-		if (command && (*argv)[0] != '-' && (*argv)[0] != '+') {
+		option = shell && ((*argv)[0] == '-' || (*argv)[0] == '+');
+		if (command && !option) {
 			if (smtp_has_argument(smtp_slice(*argv)) ||
 			    strstr(*argv, "{recipients}") != NULL)
 				die(EXIT_OPTION, "%s: a placeholder in a "
 				    "shell's command; use \"$RECIPIENT\" and "
 				    "its like", *argv);
 			shell = command = false;
-		} else if (shell && (*argv)[0] == '-' && (*argv)[1] != '-' &&
-		    strchr(*argv, 'c') != NULL)
-			command = true;
+		} else if (option && (*argv)[1] != '-') {
+			command = command || strchr(*argv, 'c') != NULL;
+			/* -o has a word of its own */
+			if (strchr(*argv, 'o') != NULL && argv[1] != NULL)
+				argv++;
+		}
 		shell = shell || smtp_is_shell(smtp_slice(*argv));
 	}
 }

@@ -821,18 +821,21 @@ smtp_user_matches(struct slice entry, struct slice local, struct slice user,
 	return smtp_same(entry, local) || smtp_same(entry, user);
 }
 
-enum { PLACE_NONE, PLACE_USER, PLACE_DOMAIN, PLACE_EXTENSION };
+/* a template knows the first three, a program's argument all */
+enum { PLACE_NONE, PLACE_USER, PLACE_DOMAIN, PLACE_EXTENSION,
+    PLACE_RECIPIENT, PLACE_SENDER };
 
-/* "{user}" / "{domain}" / "{extension}"; 0 for none of them */
+/* "{user}" / "{domain}" / ...: those up to last; 0 for none of them */
 static size_t
-scan_placeholder(struct slice in, int *which)
+scan_placeholder(struct slice in, int last, int *which)
 {
 	static const char names[][12] = {
-		"", "{user}", "{domain}", "{extension}"
+		"", "{user}", "{domain}", "{extension}", "{recipient}",
+		"{sender}"
 	};
 	size_t n;
 
-	for (*which = PLACE_EXTENSION; *which > PLACE_NONE; --*which) {
+	for (*which = last; *which > PLACE_NONE; --*which) {
 		n = strlen(names[*which]);
 		if (begins(in, names[*which], n) == FIT_YES)
 			return n;
@@ -847,7 +850,7 @@ holds_placeholder(struct slice in, int which)
 	int found;
 
 	for (; in.n > 0; in = drop(in, 1))
-		if (scan_placeholder(in, &found) > 0 &&
+		if (scan_placeholder(in, PLACE_EXTENSION, &found) > 0 &&
 		    (which == PLACE_NONE || found == which))
 			return true;
 	return false;
@@ -869,7 +872,7 @@ expand_part(struct slice part, const struct smtp_values *v,
 	int which;
 
 	for (; part.n > 0; part = drop(part, n)) {
-		n = scan_placeholder(part, &which);
+		n = scan_placeholder(part, PLACE_EXTENSION, &which);
 		if (n == 0) {
 			n = 1;
 			smtp_put(out, take(part, 1));
@@ -914,53 +917,62 @@ smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
 
 /* ---- programs --------------------------------------------------------- */
 
-/* the Dot-string that a local part stands for, or nothing: is it one? */
+/* the next octet of a local part without its quotes, and how long it is as
+ * it stands there */
+static size_t
+scan_plain(struct slice in, bool quoted, char *c)
+{
+	size_t n = quoted && in.n > 1 && in.p[0] == '\\' ? 2 : 1;
+
+	*c = in.p[n - 1];
+	return n;
+}
+
+/* what is between the quotes, if it has some */
+static struct slice
+without_quotes(struct slice local, bool *quoted)
+{
+	*quoted = local.n >= 2 && local.p[0] == '"';
+	return *quoted ? take(drop(local, 1), local.n - 2) : local;
+}
+
+/* Dot-string = Atom *("." Atom)                         (RFC 5321, 4.1.2) */
 bool
 smtp_needs_quotes(struct slice local)
 {
-	char buf[SMTP_MAILBOX_MAX];
-	struct slice plain = { buf, 0 };
+	struct slice in;
+	char c, last = '.';
+	bool quoted;
 
-	if (local.n == 0 || local.p[0] != '"')
+	in = without_quotes(local, &quoted);
+	if (!quoted)
 		return false;
-	if (smtp_unquote(local, buf, sizeof(buf), &plain.n) != SMTP_OK)
-		return true;
-	return plain.n == 0 || scan_dot_string(plain) != plain.n;
+	for (; in.n > 0; last = c) {
+		in = drop(in, scan_plain(in, true, &c));
+		if (c == '.' ? last == '.' : !is_atext(c))
+			return true;
+		/* in quotes they were no relaying: see smtp_relays */
+		if (c == '%' || c == '!')
+			return true;
+	}
+	return last == '.';
 }
 
 void
 smtp_put_address(struct smtp_text *t, struct slice local, struct slice domain)
 {
-	char buf[SMTP_MAILBOX_MAX];
-	struct slice plain = { buf, 0 };
+	bool quoted = false;
+	char c;
 
-	if (smtp_needs_quotes(local))
-		smtp_put(t, local);
-	else if (smtp_unquote(local, buf, sizeof(buf), &plain.n) == SMTP_OK)
-		smtp_put(t, plain);
-	smtp_puts(t, "@");
-	smtp_put(t, domain);
-}
-
-enum { ARG_NONE, ARG_RECIPIENT, ARG_USER, ARG_DOMAIN, ARG_EXTENSION,
-    ARG_SENDER };
-
-/* "{recipient}" and its like, 0 for none of them */
-static size_t
-scan_argument(struct slice in, int *which)
-{
-	static const char names[][12] = {
-		"", "{recipient}", "{user}", "{domain}", "{extension}",
-		"{sender}"
-	};
-	size_t n;
-
-	for (*which = ARG_SENDER; *which > ARG_NONE; --*which) {
-		n = strlen(names[*which]);
-		if (begins(in, names[*which], n) == FIT_YES)
-			return n;
+	if (!smtp_needs_quotes(local))
+		local = without_quotes(local, &quoted);
+	while (local.n > 0) {
+		local = drop(local, scan_plain(local, quoted, &c));
+		smtp_put(t, (struct slice){ &c, 1 });
 	}
-	return 0;
+	if (domain.n > 0)
+		smtp_puts(t, "@");
+	smtp_put(t, domain);
 }
 
 bool
@@ -969,7 +981,7 @@ smtp_has_argument(struct slice arg)
 	int which;
 
 	for (; arg.n > 0; arg = drop(arg, 1))
-		if (scan_argument(arg, &which) > 0)
+		if (scan_placeholder(arg, PLACE_SENDER, &which) > 0)
 			return true;
 	return false;
 }
@@ -978,14 +990,14 @@ static struct slice
 argument_value(const struct smtp_arguments *v, int which)
 {
 	switch (which) {
-	case ARG_RECIPIENT:
-		return v->recipient;
-	case ARG_USER:
+	case PLACE_USER:
 		return v->user;
-	case ARG_DOMAIN:
+	case PLACE_DOMAIN:
 		return v->domain;
-	case ARG_EXTENSION:
+	case PLACE_EXTENSION:
 		return v->extension;
+	case PLACE_RECIPIENT:
+		return v->recipient;
 	default:
 		return v->sender;
 	}
@@ -997,10 +1009,10 @@ argument_fits(const struct smtp_arguments *v, int which, bool path)
 {
 	struct slice value = argument_value(v, which);
 
-	if (which == ARG_SENDER ? v->sender_quoted :
-	    v->quoted && which != ARG_DOMAIN)
+	if (which == PLACE_SENDER ? v->sender_quoted :
+	    v->quoted && which != PLACE_DOMAIN)
 		return false;
-	if (which != ARG_RECIPIENT && which != ARG_SENDER)
+	if (which != PLACE_RECIPIENT && which != PLACE_SENDER)
 		path = true;
 	return !path || value.n == 0 || memchr(value.p, '/', value.n) == NULL;
 }
@@ -1011,30 +1023,31 @@ smtp_put_argument(struct smtp_text *t, struct slice arg,
 {
 	const bool path = arg.n > 0 && memchr(arg.p, '/', arg.n) != NULL;
 	const bool option = arg.n > 0 && arg.p[0] == '-';
-	const size_t begin = t->n;
 	struct slice value;
+	bool first = true;
 	size_t n;
 	int which;
 	char c;
 
 	for (; arg.n > 0; arg = drop(arg, n)) {
-		n = scan_argument(arg, &which);
-		if (n == 0 || argument_value(v, which).p == NULL) {
-			n = n > 0 ? n : 1;
-			smtp_put(t, take(arg, n));
-			continue;
-		}
-		if (!argument_fits(v, which, path))
+		n = scan_placeholder(arg, PLACE_SENDER, &which);
+		value = take(arg, n > 0 ? n : 1);
+		if (n == 0)
+			n = 1;
+		else if (argument_value(v, which).p == NULL)
+			which = PLACE_NONE;
+		else if (!argument_fits(v, which, path))
 			return SMTP_EVALUE;
-		value = argument_value(v, which);
-		for (size_t i = 0; i < value.n; i++) {
+		else
+			value = argument_value(v, which);
+		for (size_t i = 0; i < value.n; i++, first = false) {
 			c = value.p[i];
-			if (which == ARG_USER || which == ARG_DOMAIN)
+			if (first && c == '-' && !option)
+				return SMTP_EVALUE;
+			if (which == PLACE_USER || which == PLACE_DOMAIN)
 				c = smtp_lower(c);
 			smtp_put(t, (struct slice){ &c, 1 });
 		}
-		if (!option && t->n > begin && t->p[begin] == '-')
-			return SMTP_EVALUE;
 	}
 	return t->cut ? SMTP_ELONG : SMTP_OK;
 }
@@ -1043,8 +1056,10 @@ bool
 smtp_is_shell(struct slice path)
 {
 	static const char names[][8] = {
-		"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh",
-		"posh", "rbash", "tcsh", "yash", "zsh", "su", "runuser"
+		"sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh",
+		"ksh93", "lksh", "mksh", "oksh", "pdksh", "posh", "rbash",
+		"rksh", "rzsh", "tcsh", "toybox", "yash", "zsh",
+		"su", "runuser"
 	};
 
 	for (size_t i = path.n; i > 0; i--)
@@ -1069,19 +1084,20 @@ smtp_fits_environment(struct slice value)
 	return smtp_utf8_valid(value);
 }
 
-/* 1*3DIGIT */
+/* subject = detail = 1*3DIGIT, "without leading zero digits"
+ *                                                     (RFC 3463, section 2) */
 static size_t
-scan_three_digits(struct slice in)
+scan_subcode(struct slice in)
 {
 	size_t n = 0;
 
 	while (n < in.n && n < 3 && is_digit(in.p[n]))
 		n++;
-	return n;
+	return n > 1 && in.p[0] == '0' ? 0 : n;
 }
 
-/* status-code = ( "2" / "4" / "5" ) "." 1*3digit "." 1*3digit
- *                                                     (RFC 3463, section 2) */
+/* status-code = ( "2" / "4" / "5" ) "." subject "." detail, and no more in
+ * the word                                            (RFC 3463, section 2) */
 static size_t
 scan_enhanced(struct slice in)
 {
@@ -1092,12 +1108,12 @@ scan_enhanced(struct slice in)
 	for (int i = 0; i < 2; i++) {
 		if (n == in.n || in.p[n] != '.')
 			return 0;
-		more = scan_three_digits(drop(in, n + 1));
+		more = scan_subcode(drop(in, n + 1));
 		if (more == 0)
 			return 0;
 		n += 1 + more;
 	}
-	return n;
+	return n < in.n && !is_blank(in.p[n]) ? 0 : n;
 }
 
 enum smtp_status
@@ -1107,7 +1123,7 @@ smtp_parse_enhanced(struct slice in, char class, struct slice *code,
 	size_t n = scan_enhanced(in);
 	struct slice words = smtp_trim(drop(in, n));
 
-	if (n == 0 || words.n == 0 || !is_blank(in.p[n]))
+	if (n == 0 || words.n == 0)
 		return SMTP_ESYNTAX;
 	if (class != 0 ? in.p[0] != class : in.p[0] == '2')
 		return SMTP_EVALUE;
@@ -1122,37 +1138,40 @@ is_printable(char c)
 	return c >= ' ' && c <= '~';
 }
 
+/* A CR waits for what follows: with an LF it is a line end, even where that
+ * line is empty and the one before it is still the last. */
 void
 smtp_last(struct smtp_last *l, struct slice in)
 {
 	char c;
 
-	for (size_t i = 0; i < in.n; i++) {
-		c = in.p[i];
-		if (c == '\n' && (l->n > 0 || l->unfit))
-			l->ended = true;
-		if (c == '\n')
+	for (; in.n > 0; in = drop(in, 1)) {
+		c = in.p[0];
+		if (c == '\n') {
+			l->ended = l->n > 0 || l->unfit;
+			l->cr = false;
 			continue;
-		/* an empty line is none, with CRLF, too */
-		if (c == '\r' && (l->ended || (l->n == 0 && !l->unfit)))
-			continue;
-		if (l->ended)
-			*l = (struct smtp_last){ .n = 0 };
-		/* only a CR that ends the line may be there */
-		if (l->cr || (c != '\r' && !is_printable(c)) ||
-		    (c != '\r' && l->n == sizeof(l->text)))
-			l->unfit = true;
-		else if (c == '\r')
+		}
+		if (c == '\r' && !l->cr) {
 			l->cr = true;
+			continue;
+		}
+		if (l->ended) {
+			l->n = 0;
+			l->unfit = l->ended = false;
+		}
+		if (l->cr || !is_printable(c) || l->n == sizeof(l->text))
+			l->unfit = true;
 		else
 			l->text[l->n++] = c;
+		l->cr = c == '\r';
 	}
 }
 
 struct slice
 smtp_last_line(const struct smtp_last *l)
 {
-	return (struct slice){ l->text, l->unfit ? 0 : l->n };
+	return (struct slice){ l->text, l->unfit || l->cr ? 0 : l->n };
 }
 
 /* ---- policy ----------------------------------------------------------- */
@@ -1194,7 +1213,7 @@ is_field(struct slice in)
 static void
 policy_action(struct slice all, struct smtp_policy *p)
 {
-	struct slice word = all, text;
+	struct slice word, text;
 	size_t n = 0;
 
 	while (n < all.n && !is_blank(all.p[n]))
@@ -1202,7 +1221,7 @@ policy_action(struct slice all, struct smtp_policy *p)
 	word = take(all, n);
 	text = smtp_trim(drop(all, n));
 	*p = (struct smtp_policy){ .action = SMTP_OTHER, .all = all,
-	    .text = text };
+	    .code = take(all, 0), .enhanced = take(all, 0), .text = text };
 	if (smtp_is(word, "DUNNO") || smtp_is(word, "OK") ||
 	    smtp_is(word, "DEFER_IF_REJECT"))
 		p->action = SMTP_PASS;
@@ -1219,12 +1238,17 @@ policy_action(struct slice all, struct smtp_policy *p)
 	if (p->code.n == 0)
 		return;
 	p->action = SMTP_REFUSE;
-	(void)smtp_parse_enhanced(text, p->code.p[0], &p->enhanced, &p->text);
+	n = scan_enhanced(text);
+	if (n > 0 && text.p[0] == p->code.p[0]) {
+		p->enhanced = take(text, n);
+		p->text = smtp_trim(drop(text, n));
+	}
 }
 
 enum smtp_status
 smtp_parse_policy(struct slice in, struct smtp_policy *p)
 {
+	const struct slice name = smtp_slice("action=");
 	struct slice line, action = { NULL, 0 };
 	const char *lf;
 
@@ -1238,10 +1262,9 @@ smtp_parse_policy(struct slice in, struct smtp_policy *p)
 			line.n--;
 		if (line.n == 0)
 			break;
-		/* of several, the first */
-		if (action.p == NULL && line.n > 7 &&
-		    smtp_is(take(line, 7), "action="))
-			action = smtp_trim(drop(line, 7));
+		if (action.p == NULL && line.n >= name.n &&
+		    smtp_same(take(line, name.n), name))
+			action = smtp_trim(drop(line, name.n));
 	}
 	if (action.n == 0)
 		return SMTP_ESYNTAX;
@@ -1841,14 +1864,11 @@ mask_helo(char *p, size_t n)
 			p[i] = '?';
 }
 
-/* Received: from Extended-Domain by Domain with Protocol id String
- *	[for Path]; date-time                            (RFC 5321, 4.4) */
-size_t
-smtp_received(const struct smtp_trace *t, char *buf, size_t size)
+/* from Extended-Domain: what the client calls itself, and who it is */
+static void
+put_client(struct smtp_text *w, size_t *column, const struct smtp_trace *t)
 {
-	struct smtp_text w = { buf, size, 0, false };
-	size_t column = sizeof("Received:") - 1;
-	char helo[SMTP_DOMAIN_MAX], date[SMTP_DATE_SIZE];
+	char helo[SMTP_DOMAIN_MAX];
 	struct slice from = { helo, t->helo.n };
 	const char *open = t->name.n > 0 ? "[" : "([";
 
@@ -1858,19 +1878,31 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 		memcpy(helo, t->helo.p, from.n);
 	if (!smtp_is_literal(t->helo))
 		mask_helo(helo, from.n);
-	smtp_puts(&w, "Received:");
-	put_word(&w, &column, "from ", from.n > 0 ? from :
+	put_word(w, column, "from ", from.n > 0 ? from :
 	    smtp_slice("unknown"), "");
 	if (t->name.n > 0)
-		put_word(&w, &column, "(", t->name, "");
+		put_word(w, column, "(", t->name, "");
 	if (t->address.n == 0)
-		put_word(&w, &column, t->name.n > 0 ? "" : "(",
+		put_word(w, column, t->name.n > 0 ? "" : "(",
 		    smtp_slice("unknown"), ")");
 	else {
 		if (t->ipv6)
 			open = t->name.n > 0 ? "[IPv6:" : "([IPv6:";
-		put_word(&w, &column, open, t->address, "])");
+		put_word(w, column, open, t->address, "])");
 	}
+}
+
+/* Received: from Extended-Domain by Domain with Protocol id String
+ *	[for Path]; date-time                            (RFC 5321, 4.4) */
+size_t
+smtp_received(const struct smtp_trace *t, char *buf, size_t size)
+{
+	struct smtp_text w = { buf, size, 0, false };
+	size_t column = sizeof("Received:") - 1;
+	char date[SMTP_DATE_SIZE];
+
+	smtp_puts(&w, "Received:");
+	put_client(&w, &column, t);
 	put_word(&w, &column, "by ", t->host, "");
 	put_word(&w, &column, "with ", t->protocol, "");
 	put_word(&w, &column, "id ", t->id, t->recipient.n > 0 ? "" : ";");

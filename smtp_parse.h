@@ -332,12 +332,13 @@ enum smtp_status smtp_expand(struct slice template,
  * smtp_put_address(t, local, domain)
  *
  * Append local "@" domain, the local part without its quotes where it does not
- * need them; as it was sent where it does.
+ * need them; as it was sent where it does.  No "@" for an empty domain.
  *
  * smtp_needs_quotes(local)
  *
  * Whether a local part, as smtp_parse_path gave it, can be written only as a
- * Quoted-string: what its quotes hold is no Dot-string (4.1.2).
+ * Quoted-string: what its quotes hold is no Dot-string (4.1.2), or would ask
+ * for relaying without them.
  */
 void smtp_put_address(struct smtp_text *t, struct slice local,
     struct slice domain);
@@ -369,7 +370,8 @@ struct smtp_arguments {		/* .p NULL: not to be replaced */
  *          if a value may not stand there: its local part needs its quotes;
  *          the outcome begins with "-" and the argument did not; or it holds a
  *          "/", being user, domain or extension, or being in an argument that
- *          has a "/" of its own.  t is touched on all of them.
+ *          has a "/" of its own.  SMTP_EVALUE goes before SMTP_ELONG.  t is
+ *          touched on all of them.
  */
 bool smtp_has_argument(struct slice arg);
 enum smtp_status smtp_put_argument(struct smtp_text *t, struct slice arg,
@@ -379,7 +381,7 @@ enum smtp_status smtp_put_argument(struct smtp_text *t, struct slice arg,
  * smtp_is_shell(path)
  *
  * Whether a program, by its name after the last slash, takes a command in the
- * argument behind "-c": sh and its kin, and su and runuser.
+ * argument behind "-c": sh and its kin (BusyBox, too), su and runuser.
  */
 bool smtp_is_shell(struct slice path);
 
@@ -395,8 +397,8 @@ bool smtp_fits_environment(struct slice value);
  * smtp_parse_enhanced(in, class, code, text)
  *
  * Read an enhanced status code (RFC 3463, 2) and the words behind it:
- * class "." 1*3digit "." 1*3digit SP text, as a delivery program or a policy
- * server says them.
+ * class "." 1*3digit "." 1*3digit SP text, as a delivery program says them.
+ * No leading zeros.
  *
  * in:      without its line end.
  * class:   '2', '4' or '5'; 0: '4' or '5'.
@@ -410,9 +412,9 @@ enum smtp_status smtp_parse_enhanced(struct slice in, char class,
 struct smtp_last {		/* all zero, to begin */
 	char		 text[SMTP_WORDS_MAX];
 	size_t		 n;
-	bool		 cr;		/* and a CR behind it */
 	bool		 ended;		/* its newline was seen */
 	bool		 unfit;		/* too long, or not printable ASCII */
+	bool		 cr;		/* a CR was, that may begin CRLF */
 };
 
 /*
@@ -424,7 +426,8 @@ struct smtp_last {		/* all zero, to begin */
  * smtp_last_line(l)
  *
  * That line, without its line end (LF or CRLF); empty if there is none, or if
- * it has more than SMTP_WORDS_MAX octets or others than printable ASCII.
+ * it has more than SMTP_WORDS_MAX octets or others than printable ASCII, a CR
+ * that no LF follows among them.
  */
 void smtp_last(struct smtp_last *l, struct slice in);
 struct slice smtp_last_line(const struct smtp_last *l);
@@ -452,13 +455,15 @@ struct smtp_policy {
  *
  * Read the reply of a policy server: lines "name=value", ended by an empty
  * one; the first "action" counts (Postfix, SMTPD_POLICY_README; access(5)).
- * Names and actions are compared case folded; line ends are LF or CRLF.
+ * Names and actions are compared case folded; line ends are LF or CRLF.  All
+ * other lines are passed over, and what follows the empty one.
  *
  * in:      all that the server has sent since the request.
  * p:       set on SMTP_OK.  code: of REJECT "554", of DEFER and
  *          DEFER_IF_PERMIT "450"; these may point to constants.  enhanced is
  *          of code's class, else it counts as text.  text: without blanks
- *          at either end; for SMTP_PREPEND the whole field.
+ *          at either end; for SMTP_PREPEND the whole field, which is UTF-8
+ *          without control octets but HT.
  * Returns: SMTP_OK; SMTP_EMORE while there is no empty line; SMTP_ESYNTAX
  *          for a reply without an action.
  */

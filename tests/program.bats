@@ -196,7 +196,12 @@ load program
 
 @test "program: signals, their mask, the process group, umask and core are its own" {
 	prog <<-'P'
-		grep -E '^Sig(Blk|Ign)' /proc/$$/status >seen/signals
+		# not by a child: the shell blocks signals while it makes one
+		while read -r line; do
+			case $line in
+			SigBlk:*|SigIgn:*) echo "$line" ;;
+			esac
+		done </proc/$$/status >seen/signals
 		ps -o pgid= -p $$ | tr -d ' ' >seen/group
 		echo $$ >seen/pid
 		umask >seen/umask

@@ -134,20 +134,19 @@ load program
 
 @test "program: it has the descriptors 0 to 2, and no other" {
 	prog <<-'P'
-		ls -l /proc/$$/fd | sed -n 's/.* \([0-9]* -> .*\)/\1/p' >seen/fds
+		for n in 0 1 2; do readlink /proc/$$/fd/$n; done >seen/first
+		ls /proc/self/fd >seen/fds
 	P
 	OPTS+=(./prog)
-	letter_to u@example.org >in
 	# an 8-bit message is copied: two files; and what a launcher left open
 	printf 'Subject: s\n\n\303\251\n' >msg
 	letter_to u@example.org >in
 	send <in 5<msg 17>junk 900<msg
 	[ "$(verdicts)" = 250/2.0.0 ]
-	# 10 and up are the script in the shell's own hands
-	sed -i '\:/prog$:d' seen/fds
-	[ "$(sed 's/ .*//' seen/fds | sort -n | paste -sd ' ')" = '0 1 2' ]
-	grep -q '^0 -> .*/spool/' seen/fds
-	[ "$(sed -n 's/^[12] -> pipe:.*/pipe/p' seen/fds | wc -l)" = 2 ]
+	# 3 is the directory that ls reads
+	[ "$(paste -sd ' ' seen/fds)" = '0 1 2 3' ]
+	[[ $(sed -n 1p seen/first) == "$PWD/spool/"* ]]
+	[ "$(sed -n 3p seen/first | sed 's/:.*//')" = pipe ]
 }
 
 @test "program: it may start with the descriptor of the log closed, too" {
@@ -1104,8 +1103,8 @@ spool_on() {
 		for ((n = 1; n <= of; n++)); do
 			rm -f seen/*
 			traced -e trace="$call" -e inject="$call":signal=KILL:when=$n <in
-			[ "$status" != 0 ]
-			total=$((total + 1))
+			# how often it waits is not the same each time
+			[ "$status" = 0 ] || total=$((total + 1))
 			# before the file has lost its name nothing is in it
 			[ -z "$(find spool -type f -size +0)" ] ||
 			    { echo "left at $call $n"; return 1; }

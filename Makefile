@@ -50,7 +50,8 @@ smtpd-asan: $(SRC) smtp_parse.h
 # the limits of one session made short enough to be tested
 smtpd-hasty: $(SRC) smtp_parse.h
 	$(CC) $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -DSESSION_SECONDS=3 \
-	  -DRATE_SECONDS=1 -DPOLICY_SECONDS=1 -o $@ $(SRC)
+	  -DRATE_SECONDS=1 -DPOLICY_SECONDS=1 -DAUTH_SECONDS=1 \
+	  -o $@ $(SRC)
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c

@@ -780,6 +780,90 @@ smtp_names_file(struct slice value)
 	return true;
 }
 
+/* one network of a list, which is moved past it: "*", or an address with or
+ * without a number of bits; 0 bits of "*" are any */
+static bool
+next_net(struct slice *in, unsigned char ip[16], size_t *bits, bool *any)
+{
+	struct slice net, number = { NULL, 0 };
+	const char *slash;
+	uint64_t v = 128;
+	bool v4;
+
+	while (in->n > 0 && (is_blank(in->p[0]) || in->p[0] == ','))
+		*in = drop(*in, 1);
+	net = take(*in, 0);
+	while (net.n < in->n && !is_blank(in->p[net.n]) && in->p[net.n] != ',')
+		net.n++;
+	*in = drop(*in, net.n);
+	*any = smtp_is(net, "*");
+	if (*any || net.n == 0)
+		return *any;
+	slash = memchr(net.p, '/', net.n);
+	if (slash != NULL) {
+		number = drop(net, (size_t)(slash - net.p) + 1);
+		net.n = (size_t)(slash - net.p);
+	}
+	v4 = memchr(net.p, ':', net.n) == NULL;
+	if (smtp_parse_ip(net, ip) != SMTP_OK)
+		return false;
+	if (slash != NULL && (smtp_parse_number(number, 256, &v) != SMTP_OK ||
+	    number.n > 3 || v > (v4 ? 32 : 128)))
+		return false;
+	/* an IPv4 address is the last 32 bits of 128 */
+	*bits = (size_t)v + (slash != NULL && v4 ? 96 : 0);
+	return true;
+}
+
+bool
+smtp_is_nets(struct slice nets)
+{
+	unsigned char ip[16];
+	size_t bits, n = 0;
+	bool any;
+
+	for (;;) {
+		while (nets.n > 0 && (is_blank(nets.p[nets.n - 1]) ||
+		    nets.p[nets.n - 1] == ','))
+			nets.n--;
+		if (nets.n == 0)
+			return n > 0;
+		if (!next_net(&nets, ip, &bits, &any))
+			return false;
+		n++;
+	}
+}
+
+/* do so many leading bits agree? */
+static bool
+same_bits(const unsigned char a[16], const unsigned char b[16], size_t bits)
+{
+	size_t whole = bits / 8, left = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return left == 0 || ((a[whole] ^ b[whole]) >> (8 - left)) == 0;
+}
+
+bool
+smtp_nets_match(struct slice nets, const unsigned char ip[16])
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	unsigned char net[16];
+	size_t bits;
+	bool any, v4 = ip != NULL && memcmp(ip, mapped, sizeof(mapped)) == 0;
+
+	while (next_net(&nets, net, &bits, &any)) {
+		if (any)
+			return true;
+		/* ::/0 is IPv6, of which IPv4 is no part */
+		if (ip != NULL && (!v4 || bits >= 96) &&
+		    same_bits(net, ip, bits))
+			return true;
+	}
+	return false;
+}
+
 bool
 smtp_domain_matches(struct slice pattern, struct slice domain)
 {
@@ -1272,6 +1356,460 @@ smtp_parse_policy(struct slice in, struct smtp_policy *p)
 	return SMTP_OK;
 }
 
+/* ---- neighbours ------------------------------------------------------- */
+
+enum {
+	PP2_HEAD = 16,		/* signature, version and command, family, length */
+	PP2_TYPE_SSL = 0x20,
+	PP2_SUBTYPE_SSL_VERSION = 0x21,
+	PP2_SUBTYPE_SSL_CIPHER = 0x23,
+	PP2_CLIENT_SSL = 1,
+	TLS_WORD_MAX = 64
+};
+
+static unsigned
+octet(struct slice in, size_t i)
+{
+	return (unsigned char)in.p[i];
+}
+
+static unsigned
+two_octets(struct slice in, size_t i)
+{
+	return octet(in, i) << 8 | octet(in, i + 1);
+}
+
+bool
+smtp_is_tls_word(struct slice in)
+{
+	for (size_t i = 0; i < in.n; i++)
+		if (!is_alnum(in.p[i]) && (in.p[i] == '\0' ||
+		    strchr(".-_/:+", in.p[i]) == NULL))
+			return false;
+	return in.n > 0 && in.n <= TLS_WORD_MAX;
+}
+
+static bool
+is_exactly(struct slice in, const char *text)
+{
+	const size_t n = strlen(text);
+
+	return in.n == n && memcmp(in.p, text, n) == 0;
+}
+
+/* the next word of a header of version 1: one blank between them */
+static struct slice
+next_word(struct slice *in)
+{
+	const char *blank = in->n > 0 ? memchr(in->p, ' ', in->n) : NULL;
+	struct slice word = *in;
+
+	if (blank == NULL) {
+		*in = drop(*in, in->n);
+		return word;
+	}
+	word.n = (size_t)(blank - in->p);
+	*in = drop(*in, word.n + 1);
+	return word;
+}
+
+/* port = "0" / %x31-39 0*4DIGIT, up to 65535 */
+static bool
+parse_port(struct slice in, unsigned *port)
+{
+	uint64_t v;
+
+	if (in.n > 5 || (in.n > 1 && in.p[0] == '0') ||
+	    smtp_parse_number(in, 65536, &v) != SMTP_OK || v > 65535)
+		return false;
+	*port = (unsigned)v;
+	return true;
+}
+
+/* "PROXY" SP ( "TCP4" / "TCP6" ) SP source SP destination SP port SP port, or
+ * "PROXY" SP "UNKNOWN" and anything                  (PROXY protocol, 2.1) */
+static bool
+parse_proxy_v1(struct slice line, struct smtp_proxy *p)
+{
+	struct slice word = next_word(&line);
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v4;
+
+	if (!is_exactly(word, "PROXY"))
+		return false;
+	word = next_word(&line);
+	if (is_exactly(word, "UNKNOWN")) {
+		p->local = true;
+		return true;
+	}
+	p->ipv6 = is_exactly(word, "TCP6");
+	if (!p->ipv6 && !is_exactly(word, "TCP4"))
+		return false;
+	if (smtp_parse_ip(next_word(&line), p->source) != SMTP_OK)
+		return false;
+	v4 = memcmp(p->source, mapped, sizeof(mapped)) == 0;
+	if (!p->ipv6 && !v4)
+		return false;
+	if (smtp_parse_ip(next_word(&line), p->destination) != SMTP_OK)
+		return false;
+	v4 = memcmp(p->destination, mapped, sizeof(mapped)) == 0;
+	if (!p->ipv6 && !v4)
+		return false;
+	if (!parse_port(next_word(&line), &p->source_port))
+		return false;
+	return line.n > 0 && memchr(line.p, ' ', line.n) == NULL &&
+	    parse_port(line, &p->destination_port);
+}
+
+/* the next TLV of in: type, two octets of length, value  (2.2.4) */
+static bool
+next_tlv(struct slice *in, unsigned *type, struct slice *value)
+{
+	size_t n;
+
+	if (in->n < 3)
+		return false;
+	*type = octet(*in, 0);
+	n = two_octets(*in, 1);
+	if (n > in->n - 3)
+		return false;
+	*value = take(drop(*in, 3), n);
+	*in = drop(*in, 3 + n);
+	return true;
+}
+
+/* PP2_TYPE_SSL: client, four octets of verify, TLVs             (2.2.5) */
+static bool
+parse_tlv_ssl(struct slice in, struct smtp_proxy *p)
+{
+	struct slice value;
+	unsigned type;
+
+	if (in.n < 5)
+		return false;
+	p->tls = (octet(in, 0) & PP2_CLIENT_SSL) != 0;
+	for (in = drop(in, 5); in.n > 0;) {
+		if (!next_tlv(&in, &type, &value))
+			return false;
+		if (!p->tls || !smtp_is_tls_word(value))
+			continue;
+		if (type == PP2_SUBTYPE_SSL_VERSION)
+			p->tls_version = value;
+		else if (type == PP2_SUBTYPE_SSL_CIPHER)
+			p->tls_cipher = value;
+	}
+	return true;
+}
+
+static bool
+parse_tlvs(struct slice in, struct smtp_proxy *p)
+{
+	struct slice value;
+	unsigned type;
+
+	while (in.n > 0) {
+		if (!next_tlv(&in, &type, &value))
+			return false;
+		if (type == PP2_TYPE_SSL && !parse_tlv_ssl(value, p))
+			return false;
+	}
+	return true;
+}
+
+/* the addresses and ports of a header of version 2        (2.2, 2.2.3) */
+static bool
+parse_proxy_v2(unsigned family, struct slice in, struct smtp_proxy *p)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const size_t size = family == 0x21 ? 16 : 4, unix_size = 216;
+
+	if (family == 0x31 || family == 0x32) {
+		p->local = true;
+		return in.n >= unix_size && parse_tlvs(drop(in, unix_size), p);
+	}
+	if (family != 0x11 && family != 0x21) {
+		/* unspecified, or datagrams: nothing to be made of it */
+		p->local = true;
+		return true;
+	}
+	if (in.n < 2 * size + 4)
+		return false;
+	p->ipv6 = size == 16;
+	memcpy(p->source, mapped, sizeof(mapped));
+	memcpy(p->destination, mapped, sizeof(mapped));
+	memcpy(p->source + 16 - size, in.p, size);
+	memcpy(p->destination + 16 - size, in.p + size, size);
+	p->source_port = two_octets(in, 2 * size);
+	p->destination_port = two_octets(in, 2 * size + 2);
+	return parse_tlvs(drop(in, 2 * size + 4), p);
+}
+
+static enum smtp_status
+scan_proxy_v1(struct slice in, struct smtp_proxy *p, size_t *used)
+{
+	const struct slice head = take(in, in.n < SMTP_PROXY_V1_MAX ? in.n :
+	    SMTP_PROXY_V1_MAX);
+	const char *lf = memchr(head.p, '\n', head.n);
+	size_t n = lf != NULL ? (size_t)(lf - in.p) : head.n;
+
+	/* a CR ends it, and nothing but LF is behind that */
+	for (size_t i = 0; i < n; i++)
+		if (is_control(in.p[i]) && (in.p[i] != '\r' || i + 1 < n))
+			return SMTP_ESYNTAX;
+	if (lf == NULL)
+		return head.n == SMTP_PROXY_V1_MAX ? SMTP_ESYNTAX : SMTP_EMORE;
+	if (n == 0 || in.p[n - 1] != '\r' ||
+	    !parse_proxy_v1(take(in, n - 1), p))
+		return SMTP_ESYNTAX;
+	*used = n + 1;
+	return SMTP_OK;
+}
+
+static enum smtp_status
+scan_proxy_v2(struct slice in, struct smtp_proxy *p, size_t *used)
+{
+	enum { LOCAL = 0x20, PROXY = 0x21 };
+	size_t n;
+
+	if (in.n > 12 && octet(in, 12) != LOCAL && octet(in, 12) != PROXY)
+		return SMTP_ESYNTAX;
+	if (in.n > 13 && ((octet(in, 13) >> 4) > 3 || (octet(in, 13) & 15) > 2))
+		return SMTP_ESYNTAX;
+	if (in.n < PP2_HEAD)
+		return SMTP_EMORE;
+	n = two_octets(in, 14);
+	if (in.n - PP2_HEAD < n)
+		return SMTP_EMORE;
+	p->local = octet(in, 12) == LOCAL;
+	if (!p->local && !parse_proxy_v2(octet(in, 13),
+	    take(drop(in, PP2_HEAD), n), p))
+		return SMTP_ESYNTAX;
+	*used = PP2_HEAD + n;
+	return SMTP_OK;
+}
+
+enum smtp_status
+smtp_parse_proxy(struct slice in, struct smtp_proxy *proxy, size_t *used)
+{
+	static const char v2[] = "\r\n\r\n\0\r\nQUIT\n";
+	const enum fit one = begins(in, "PROXY ", 6);
+	const enum fit two = begins(in, v2, 12);
+	struct smtp_proxy p = { .local = false };
+	enum smtp_status status;
+	size_t n;
+
+	if (one == FIT_NO && two == FIT_NO)
+		return SMTP_ESYNTAX;
+	if (one != FIT_YES && two != FIT_YES)
+		return SMTP_EMORE;
+	status = one == FIT_YES ? scan_proxy_v1(in, &p, &n) :
+	    scan_proxy_v2(in, &p, &n);
+	if (status != SMTP_OK)
+		return status;
+	*proxy = p;
+	*used = n;
+	return SMTP_OK;
+}
+
+static int
+hex_digit(char c)
+{
+	char l = smtp_lower(c);
+
+	return is_digit(c) ? c - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/* xtext = *( xchar / "+" 2HEXDIG )                     (RFC 3461, section 4) */
+static bool
+put_xtext(struct slice in, struct smtp_text *t)
+{
+	int high, low;
+	char c;
+
+	for (size_t i = 0; i < in.n; i++) {
+		c = in.p[i];
+		if (c == '+') {
+			if (in.n - i < 3)
+				return false;
+			high = hex_digit(in.p[i + 1]);
+			low = hex_digit(in.p[i + 2]);
+			if (high < 0 || low < 0)
+				return false;
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		if (is_control(c))
+			return false;
+		smtp_put(t, (struct slice){ &c, 1 });
+	}
+	return !t->cut;
+}
+
+/* "IPV6:" address / address */
+static bool
+parse_x_address(struct slice *value, unsigned char ip[16])
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v6 = value->n > 5 && smtp_is(take(*value, 5), "IPV6:");
+	struct slice v = v6 ? drop(*value, 5) : *value;
+
+	if (smtp_parse_ip(v, ip) != SMTP_OK)
+		return false;
+	if (!v6 && memcmp(ip, mapped, sizeof(mapped)) != 0)
+		return false;
+	*value = v;
+	return true;
+}
+
+static bool
+check_x_value(enum smtp_x which, struct slice *value, struct smtp_xclient *x)
+{
+	unsigned port;
+
+	switch (which) {
+	case SMTP_X_NAME:
+		return smtp_is_host(*value);
+	case SMTP_X_ADDR:
+		return parse_x_address(value, x->addr);
+	case SMTP_X_DESTADDR:
+		return parse_x_address(value, x->destaddr);
+	case SMTP_X_PORT:
+	case SMTP_X_DESTPORT:
+		return parse_port(*value, &port);
+	case SMTP_X_PROTO:
+		return smtp_is(*value, "SMTP") || smtp_is(*value, "ESMTP") ||
+		    smtp_is(*value, "LMTP");
+	case SMTP_X_HELO:
+		return value->n <= SMTP_DOMAIN_MAX;
+	default:
+		return smtp_utf8_valid(*value);
+	}
+}
+
+/* attribute = name "=" xtext */
+static enum smtp_status
+parse_attribute(struct slice in, struct smtp_xclient *x, struct smtp_text *t)
+{
+	static const char names[SMTP_X_ATTRIBUTES][9] = {
+		"NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR",
+		"DESTPORT"
+	};
+	const char *equals = memchr(in.p, '=', in.n);
+	const size_t from = t->n;
+	struct slice name, value;
+	int i = 0;
+
+	if (equals == NULL || equals == in.p)
+		return SMTP_ESYNTAX;
+	name = take(in, (size_t)(equals - in.p));
+	while (i < SMTP_X_ATTRIBUTES && !smtp_is(name, names[i]))
+		i++;
+	if (i == SMTP_X_ATTRIBUTES)
+		return SMTP_EUNKNOWN;
+	value = drop(in, name.n + 1);
+	if (smtp_is(value, "[UNAVAILABLE]") || smtp_is(value, "[TEMPUNAVAIL]"))
+		value = drop(value, value.n);
+	else {
+		if (!put_xtext(value, t))
+			return SMTP_EVALUE;
+		value = (struct slice){ t->p + from, t->n - from };
+		if (value.n == 0 || !check_x_value((enum smtp_x)i, &value, x))
+			return SMTP_EVALUE;
+	}
+	x->given[i] = true;
+	x->value[i] = value;
+	return SMTP_OK;
+}
+
+enum smtp_status
+smtp_parse_xclient(struct slice in, struct smtp_xclient *x)
+{
+	struct smtp_text t = SMTP_TEXT(x->text);
+	enum smtp_status status;
+	struct slice word;
+
+	memset(x->given, 0, sizeof(x->given));
+	in = smtp_trim(in);
+	if (in.n == 0)
+		return SMTP_ESYNTAX;
+	for (; in.n > 0; in = smtp_trim(drop(in, word.n))) {
+		word = take(in, 0);
+		while (word.n < in.n && !is_blank(in.p[word.n]))
+			word.n++;
+		status = parse_attribute(word, x, &t);
+		if (status != SMTP_OK)
+			return status;
+	}
+	return SMTP_OK;
+}
+
+/* the six bits of a base64 digit, or -1                 (RFC 4648, 4) */
+static int
+base64_digit(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* 4base64, the last of them perhaps 2base64 "==" or 3base64 "=" */
+enum smtp_status
+smtp_base64(struct slice in, char *buf, size_t size, size_t *n)
+{
+	size_t used = 0, pad, i;
+	uint32_t v;
+	int digit;
+
+	if (in.n % 4 != 0)
+		return SMTP_ESYNTAX;
+	for (; in.n > 0; in = drop(in, 4)) {
+		pad = in.n > 4 || in.p[3] != '=' ? 0 : in.p[2] != '=' ? 1 : 2;
+		for (i = v = 0; i < 4; i++) {
+			digit = i < 4 - pad ? base64_digit(in.p[i]) : 0;
+			if (digit < 0)
+				return SMTP_ESYNTAX;
+			v = v << 6 | (uint32_t)digit;
+		}
+		if ((pad == 1 && (v & 0xff) != 0) ||
+		    (pad == 2 && (v & 0xffff) != 0))
+			return SMTP_ESYNTAX;
+		for (i = 0; i < 3 - pad; i++) {
+			if (used == size)
+				return SMTP_ELONG;
+			buf[used++] = (char)(v >> (16 - 8 * i) & 0xff);
+		}
+	}
+	*n = used;
+	return SMTP_OK;
+}
+
+/* message = [authzid] NUL authcid NUL passwd            (RFC 4616, 2) */
+enum smtp_status
+smtp_parse_plain(struct slice in, struct slice *authzid, struct slice *authcid,
+    struct slice *passwd)
+{
+	const char *one = in.n > 0 ? memchr(in.p, '\0', in.n) : NULL, *two;
+	struct slice zid, cid;
+
+	if (one == NULL)
+		return SMTP_ESYNTAX;
+	zid = take(in, (size_t)(one - in.p));
+	in = drop(in, zid.n + 1);
+	two = in.n > 0 ? memchr(in.p, '\0', in.n) : NULL;
+	if (two == NULL || two == in.p)
+		return SMTP_ESYNTAX;
+	cid = take(in, (size_t)(two - in.p));
+	in = drop(in, cid.n + 1);
+	if (in.n == 0 || memchr(in.p, '\0', in.n) != NULL)
+		return SMTP_ESYNTAX;
+	*authzid = zid;
+	*authcid = cid;
+	*passwd = in;
+	return SMTP_OK;
+}
+
 /* ---- parameters ------------------------------------------------------- */
 
 /* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")(RFC 5321, 4.1.2) */
@@ -1326,6 +1864,16 @@ scan_param(struct slice in, struct param *param)
 /* the parameters of MAIL, as in known[] of smtp_parse_mail */
 enum { SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, PRDR, MAIL_PARAMS };
 
+/* xtext, or "<>"                                 (RFC 4954, 5; RFC 3461, 4) */
+static bool
+is_xtext(struct slice in)
+{
+	char buf[SMTP_LINE_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	return in.n > 0 && put_xtext(in, &t);
+}
+
 static bool
 mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
 {
@@ -1348,7 +1896,7 @@ mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
 		mail->dsn = true;
 		return p->value.n > 0;
 	default:		/* AUTH */
-		return p->value.n > 0;
+		return is_xtext(p->value);
 	}
 }
 
@@ -1894,6 +2442,21 @@ put_client(struct smtp_text *w, size_t *column, const struct smtp_trace *t)
 
 /* Received: from Extended-Domain by Domain with Protocol id String
  *	[for Path]; date-time                            (RFC 5321, 4.4) */
+/* (using VERSION with cipher NAME), as far as they are known */
+static void
+put_tls(struct smtp_text *w, size_t *column, const struct smtp_trace *t)
+{
+	const bool cipher = t->tls_cipher.n > 0;
+
+	if (t->tls_version.n == 0)
+		return;
+	put_word(w, column, "(using ", t->tls_version, cipher ? "" : ")");
+	if (!cipher)
+		return;
+	put_word(w, column, "", smtp_slice("with"), "");
+	put_word(w, column, "cipher ", t->tls_cipher, ")");
+}
+
 size_t
 smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 {
@@ -1905,6 +2468,7 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	put_client(&w, &column, t);
 	put_word(&w, &column, "by ", t->host, "");
 	put_word(&w, &column, "with ", t->protocol, "");
+	put_tls(&w, &column, t);
 	put_word(&w, &column, "id ", t->id, t->recipient.n > 0 ? "" : ";");
 	if (t->recipient.n > 0) {
 		put_word(&w, &column, "", smtp_slice("for"), "");

@@ -9,7 +9,8 @@
  *
  * Lengths are in octets.  Letters are compared in ASCII, whatever the locale.
  * RFC numbers without a name mean: 5321 SMTP, 1870 SIZE, 3030 CHUNKING,
- * 3461 DSN, 6531 SMTPUTF8, 3629 UTF-8.
+ * 3461 DSN, 6531 SMTPUTF8, 3629 UTF-8.  "PROXY protocol" is HAProxy's
+ * proxy-protocol.txt.
  */
 #ifndef SMTP_PARSE_H
 #define SMTP_PARSE_H
@@ -42,6 +43,9 @@ enum {
 	SMTP_CHARSET_MAX = 40,	/* RFC 2978, 2.3 */
 	SMTP_TRACE_MAX = 2048,	/* octets of a Received field */
 	SMTP_WORDS_MAX = 200,	/* of a program or server, for a reply */
+	SMTP_PROXY_V1_MAX = 107,	/* with CRLF; PROXY protocol, 2.1 */
+	SMTP_AUTH_MAX = 12288,	/* a line of an AUTH exchange, with CRLF
+				 * (RFC 4954, 4) */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
 
@@ -272,6 +276,25 @@ bool smtp_is_charset(struct slice in);
 enum smtp_status smtp_parse_ip(struct slice in, unsigned char ip[16]);
 
 /*
+ * smtp_is_nets(nets)
+ *
+ * Whether a text lists networks: one or more, between commas or blanks, each
+ * an IPv4 or IPv6 address with or without "/" and the number of leading bits
+ * that count (RFC 4632, 3.1), or "*".
+ *
+ * smtp_nets_match(nets, ip)
+ *
+ * Whether one of the networks holds an address.
+ *
+ * nets:    as smtp_is_nets takes it.
+ * ip:      as smtp_parse_ip gives it; NULL for a client without an address,
+ *          whom only "*" matches.  An IPv4 address is in no IPv6 network but
+ *          in one of IPv4-mapped addresses (::ffff:0:0/96 and below).
+ */
+bool smtp_is_nets(struct slice nets);
+bool smtp_nets_match(struct slice nets, const unsigned char ip[16]);
+
+/*
  * smtp_domain_matches(pattern, domain)
  *
  * Whether a --domain pattern covers a domain: NAME itself, ".NAME" its
@@ -477,6 +500,115 @@ enum smtp_status smtp_parse_policy(struct slice in, struct smtp_policy *p);
  */
 void smtp_put_words(struct smtp_text *t, struct slice s);
 
+/* ---- neighbours ------------------------------------------------------- */
+
+struct smtp_proxy {
+	bool		 local;		/* LOCAL, UNKNOWN or no IP: the peer
+					 * is who it was, the rest is unset */
+	bool		 ipv6;
+	unsigned char	 source[16];	/* as smtp_parse_ip gives them */
+	unsigned char	 destination[16];
+	unsigned	 source_port;
+	unsigned	 destination_port;
+	bool		 tls;		/* the client's side is encrypted */
+	struct slice	 tls_version;	/* "TLSv1.3", or empty */
+	struct slice	 tls_cipher;	/* or empty */
+};
+
+/*
+ * smtp_parse_proxy(in, proxy, used)
+ *
+ * Read the header of the PROXY protocol, version 1 (2.1: TCP4, TCP6,
+ * UNKNOWN) or 2 (2.2: LOCAL or PROXY; AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC).
+ * TLVs are passed over, but PP2_TYPE_SSL (2.2.5), which sets tls where it has
+ * PP2_CLIENT_SSL, with its version and cipher where they are printable ASCII
+ * without blanks, 64 octets at most each.  LOCAL may bring TLVs: passed over.
+ *
+ * in:      all octets of the connection so far, from the first.
+ * proxy:   set on SMTP_OK.
+ * used:    set on SMTP_OK: octets of the header; not one more is looked at.
+ * Returns: SMTP_OK; SMTP_EMORE while in may become a header; SMTP_ESYNTAX,
+ *          as soon as it can't: version 1 may have SMTP_PROXY_V1_MAX octets.
+ *          Bad TLVs are bad syntax.
+ */
+enum smtp_status smtp_parse_proxy(struct slice in, struct smtp_proxy *proxy,
+    size_t *used);
+
+enum smtp_x {			/* attributes of XCLIENT */
+	SMTP_X_NAME,
+	SMTP_X_ADDR,
+	SMTP_X_PORT,
+	SMTP_X_PROTO,
+	SMTP_X_HELO,
+	SMTP_X_LOGIN,
+	SMTP_X_DESTADDR,
+	SMTP_X_DESTPORT,
+	SMTP_X_ATTRIBUTES
+};
+
+struct smtp_xclient {
+	bool		 given[SMTP_X_ATTRIBUTES];
+	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty for
+					 * [UNAVAILABLE] and [TEMPUNAVAIL] */
+	unsigned char	 addr[16];	/* ADDR and DESTADDR, if not empty, as
+					 * smtp_parse_ip gives them */
+	unsigned char	 destaddr[16];
+	char		 text[SMTP_LINE_MAX];	/* what value points into */
+};
+
+/*
+ * smtp_parse_xclient(in, x)
+ *
+ * Read the argument of XCLIENT: 1*(SP attribute "=" xtext) (Postfix,
+ * XCLIENT_README; xtext: 3461, 4).
+ *
+ * in:      the argument of the command.
+ * x:       set on SMTP_OK.  NAME and HELO are at most SMTP_DOMAIN_MAX
+ *          octets, NAME is a Domain; ADDR and DESTADDR are IPv4 addresses or
+ *          IPv6 ones behind "IPV6:", which value lacks; PORT and DESTPORT
+ *          are numbers up to 65535; PROTO is SMTP, ESMTP or LMTP; LOGIN is
+ *          UTF-8.  No value holds a control octet.  An attribute given twice
+ *          is what it was last.
+ * Returns: SMTP_OK; SMTP_ESYNTAX for what is no list of attributes;
+ *          SMTP_EUNKNOWN for an attribute not known; SMTP_EVALUE for a bad
+ *          value.  x is touched on all of them.
+ */
+enum smtp_status smtp_parse_xclient(struct slice in, struct smtp_xclient *x);
+
+/*
+ * smtp_base64(in, buf, size, n)
+ *
+ * Decode base64 (RFC 4648, 4), strictly: groups of four, padding only at the
+ * end and with zero bits, no blanks.
+ *
+ * buf:     size octets; no NUL is added.  n: set on SMTP_OK.  An empty in
+ *          is no octets.
+ * Returns: SMTP_OK; SMTP_ESYNTAX; SMTP_ELONG if it does not fit.  buf is
+ *          touched on all of them.
+ */
+enum smtp_status smtp_base64(struct slice in, char *buf, size_t size,
+    size_t *n);
+
+/*
+ * smtp_parse_plain(in, authzid, authcid, passwd)
+ *
+ * Split the message of PLAIN: [authzid] NUL authcid NUL passwd (RFC 4616, 2).
+ *
+ * in:      as smtp_base64 decoded it.
+ * Returns: SMTP_OK; SMTP_ESYNTAX, also for an empty authcid or passwd.
+ */
+enum smtp_status smtp_parse_plain(struct slice in, struct slice *authzid,
+    struct slice *authcid, struct slice *passwd);
+
+/*
+ * smtp_is_tls_word(in)
+ *
+ * Whether the name of a TLS version or cipher may be written in a Received
+ * field's comment: 1 to 64 octets, letters, digits, ".", "-", "_", "/", ":"
+ * or "+".
+ */
+bool smtp_is_tls_word(struct slice in);
+
 /* ---- parameters ------------------------------------------------------- */
 
 enum {				/* extensions whose parameters are known */
@@ -503,7 +635,8 @@ struct smtp_mail {
  * Returns: SMTP_OK; SMTP_ESYNTAX for what is no esmtp-param;
  *          SMTP_EUNKNOWN for one not known; SMTP_EVALUE for a wrong
  *          value or one given twice.  The first that applies, in order.
- *          Of RET, ENVID and AUTH any value will do.
+ *          Of RET and ENVID any value will do; AUTH's
+ *          is xtext (RFC 4954, 5).
  */
 enum smtp_status smtp_parse_mail(struct slice in, unsigned with,
     struct smtp_mail *mail);
@@ -671,6 +804,8 @@ struct smtp_trace {
 	bool		 ipv6;		/* address is IPv6 */
 	struct slice	 host;		/* ours */
 	struct slice	 protocol;	/* RFC 3848: "ESMTP" and its kin */
+	struct slice	 tls_version;	/* or empty */
+	struct slice	 tls_cipher;	/* or empty */
 	struct slice	 id;
 	struct slice	 recipient;	/* "for" it, without "<>"; or empty */
 	int64_t		 seconds;	/* as smtp_date's */

@@ -20,11 +20,13 @@
  *    8 helper    programs we start: environment, descriptors, waiting
  *    9 program   a message handed to one
  *   10 policy    a policy server's word
- *   11 lists     whose mail we take: domains and users
- *   12 session   one function per verb, in the order a client says them
- *   13 commands  the table, dispatch, the loop
- *   14 options   one table for command line, file, --help and man page
- *   15 main
+ *   11 auth      a checkpassword program's word
+ *   12 tls       the launcher's, by UCSPI-TLS
+ *   13 lists     whose mail we take: domains and users
+ *   14 session   one function per verb, in the order a client says them
+ *   15 commands  the table, dispatch, the loop
+ *   16 options   one table for command line, file, --help and man page
+ *   17 main
  *
  * To follow a mail, start at main() at the end and read upwards; or read
  * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
@@ -68,6 +70,9 @@
 #ifndef SESSION_SECONDS
 #define SESSION_SECONDS 7200	/* the longest session */
 #endif
+#ifndef AUTH_SECONDS
+#define AUTH_SECONDS 60	/* for a checkpassword program */
+#endif
 #ifndef POLICY_SECONDS
 #define POLICY_SECONDS 30	/* for a policy server to answer */
 #endif
@@ -78,7 +83,8 @@
 enum {
 	RATE_OCTETS = 100,	/* ... this many octets a second */
 	BYE_SECONDS = 5,	/* for a client to take its 421 */
-	OPENING_SECONDS = 1,	/* for the rest of a PROXY v2 header */
+	OPENING_SECONDS = 1,	/* is an empty line one, or PROXY v2? */
+	PROXY_SECONDS = 5,	/* for a PROXY header */
 	HELO_MAX = 255,
 	PREPENDED_MAX = 2048,
 	HOPS_MAX = 100,		/* Received or Delivered-To lines: a loop
@@ -93,6 +99,8 @@ enum {
 	OUT_SIZE = 32 * 1024,	/* replies to some 800 pipelined RCPTs */
 	POOL_SIZE = (RECIPIENTS_MAX + 1) * SMTP_MAILBOX_MAX
 };
+
+#define SAFE_PATH "/usr/local/bin:/usr/bin:/bin"
 
 enum exit_status {
 	EXIT_LEFT = 0,		/* the client left properly */
@@ -122,6 +130,13 @@ static struct {
 	struct words	 policy_program;
 	unsigned char	 policy_ip[16];
 	unsigned	 policy_port;	/* 0: no address, a path */
+	const char	*auth;		/* NULL: none */
+	struct words	 auth_program;
+	const char	*proxy;		/* networks; NULL: none */
+	const char	*xclient;
+	bool		 secured;
+	bool		 require_tls;
+	bool		 require_auth;
 	const char	*users;
 	const char	*hostname;
 	const char	*label;		/* NULL: off */
@@ -157,20 +172,29 @@ static struct {
 	bool		 terminal;	/* by hand, at a terminal */
 	bool		 socket;	/* fd 1 is one */
 	bool		 wire_on_2;	/* fd 2 was the connection */
-	bool		 relay;		/* may send to any domain */
+	bool		 relay_client;	/* RELAYCLIENT is set, and holds */
 	struct slice	 address;	/* empty: unknown */
 	struct slice	 port;
 	struct slice	 name;
+	unsigned char	 ip[16];	/* address, once more */
 	bool		 ipv6;
+	bool		 tls;		/* what it sends is encrypted */
+	struct slice	 tls_version;	/* empty: unknown */
+	struct slice	 tls_cipher;
+	struct slice	 login;		/* who it is, by AUTH or XCLIENT */
+	const char	*login_method;
 	struct slice	 server;	/* our own address; empty: unknown */
 	struct slice	 server_port;
 	char		 text[INET6_ADDRSTRLEN];
 	char		 digits[8];
+	char		 name_text[SMTP_DOMAIN_MAX];
+	char		 login_text[512];
+	char		 tls_text[2][64];
 	char		 server_text[INET6_ADDRSTRLEN];
 	char		 server_digits[8];
 	const char	*skipped[8];	/* variables that did not parse */
 	size_t		 nskipped;
-} peer;
+} peer = { .login_method = "" };
 
 static const char *
 peer_env(const char *name)
@@ -225,6 +249,7 @@ port_text(unsigned port, char digits[8])
 static void
 peer_keep(const unsigned char ip[16])
 {
+	memcpy(peer.ip, ip, sizeof(peer.ip));
 	peer.ipv6 = !ip_is_v4(ip);
 	peer.address = ip_text(ip, peer.text);
 }
@@ -329,12 +354,20 @@ peer_find_server(void)
 		peer_keep_server(ip, port);
 }
 
+/* May it send to any domain? */
+static bool
+peer_relays(void)
+{
+	return conf.relay || peer.relay_client || peer.login.n > 0;
+}
+
 static void
 peer_find(void)
 {
 	const char *name = peer_env("TCPREMOTEHOST");
 
-	peer.relay = conf.relay || getenv("RELAYCLIENT") != NULL;
+	peer.relay_client = getenv("RELAYCLIENT") != NULL;
+	peer.tls = conf.secured;
 	if (peer_env("PROTO") != NULL &&
 	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT", false)) {
 		if (name != NULL && smtp_is_host(smtp_slice(name)))
@@ -586,7 +619,9 @@ enum reply {
 	SAY_OWN,		/* see reply_make() */
 	SAY_HELP,
 	SAY_GREETING,
+	SAY_TLS,
 	SAY_BYE,
+	SAY_AUTH_RIGHT,
 	SAY_HELO,
 	SAY_OK,
 	SAY_DRY,
@@ -595,12 +630,14 @@ enum reply {
 	SAY_RCPT,
 	SAY_CHUNK,
 	SAY_VRFY,
+	SAY_CHALLENGE,
 	SAY_EACH,
 	SAY_DATA,
 	SAY_CONFIG,
 	SAY_SHUTDOWN,
 	SAY_TIMEOUT,
 	SAY_ERRORS,
+	SAY_AUTH_TRIES,
 	SAY_IS_TLS,
 	SAY_IS_HTTP,
 	SAY_IS_PROXY,
@@ -611,11 +648,14 @@ enum reply {
 	SAY_CANT_CREATE,
 	SAY_QUOTA,
 	SAY_NO_ROOM,
+	SAY_NO_TLS,
+	SAY_AUTH_FAULT,
 	SAY_UNKNOWN,
 	SAY_LHLO,
 	SAY_HELO_LMTP,
 	SAY_BAD_LINE,
 	SAY_LONG_LINE,
+	SAY_LONG_AUTH,
 	SAY_HELO_ARG,
 	SAY_NO_ARG,
 	SAY_NEED_ARG,
@@ -624,6 +664,8 @@ enum reply {
 	SAY_BAD_PARAM,
 	SAY_BAD_SENDER,
 	SAY_BAD_RCPT,
+	SAY_BASE64,
+	SAY_CANCELLED,
 	SAY_NOT_DONE,
 	SAY_ORDER,
 	SAY_IN_BDAT,
@@ -631,6 +673,11 @@ enum reply {
 	SAY_LHLO_FIRST,
 	SAY_MAIL_FIRST,
 	SAY_RCPT_FIRST,
+	SAY_MECHANISM,
+	SAY_REQUIRED_TLS,
+	SAY_REQUIRED_AUTH,
+	SAY_AUTH_WRONG,
+	SAY_AUTH_CLEAR,
 	SAY_NO_USER,
 	SAY_NO_HOST,
 	SAY_BARE,
@@ -655,7 +702,9 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_OWN]	= "",
 	[SAY_HELP]	= "214 2.0.0 You may say:",
 	[SAY_GREETING]	= "220 ",
+	[SAY_TLS]	= "220 2.0.0 Go ahead",
 	[SAY_BYE]	= "221 2.0.0 Bye",
+	[SAY_AUTH_RIGHT] = "235 2.7.0 Authenticated",
 	[SAY_HELO]	= "250 ",
 	[SAY_OK]	= "250 2.0.0 Ok",
 	[SAY_DRY]	= "250 2.0.0 dry run: nothing was kept",
@@ -664,12 +713,14 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
 	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
 	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
+	[SAY_CHALLENGE]	= "334 ",
 	[SAY_EACH]	= "353 A reply for each recipient follows",
 	[SAY_DATA]	= "354 Send the message, end it with a dot",
 	[SAY_CONFIG]	= "421 Not configured, try again later",
 	[SAY_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
 	[SAY_TIMEOUT]	= "421 4.4.2 Waited too long",
 	[SAY_ERRORS]	= "421 4.7.0 Too many errors",
+	[SAY_AUTH_TRIES] = "421 4.7.0 Too many wrong passwords",
 	[SAY_IS_TLS]	= "421 4.7.0 This port speaks SMTP in clear, not TLS",
 	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
 	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
@@ -680,11 +731,14 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_CANT_CREATE] = "452 4.2.0 The mailbox can't be written, try again later",
 	[SAY_QUOTA]	= "452 4.2.2 Over quota, try again later",
 	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
+	[SAY_NO_TLS]	= "454 4.7.0 TLS is not to be had, try again later",
+	[SAY_AUTH_FAULT] = "454 4.7.0 The password can't be checked, try again later",
 	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
 	[SAY_LHLO]	= "500 LMTP is not spoken here",
 	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
 	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
 	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
+	[SAY_LONG_AUTH]	= "500 5.5.6 Line too long",
 	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
 	[SAY_NO_ARG]	= "501 5.5.4 No argument allowed",
 	[SAY_NEED_ARG]	= "501 5.5.4 Argument missing",
@@ -693,6 +747,8 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
 	[SAY_BAD_SENDER] = "501 5.1.7 Bad sender address",
 	[SAY_BAD_RCPT]	= "501 5.1.3 Bad recipient address",
+	[SAY_BASE64]	= "501 5.5.2 Not base64 of what was asked for",
+	[SAY_CANCELLED]	= "501 5.7.0 Cancelled",
 	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
 	[SAY_ORDER]	= "503 5.5.1 Not now",
 	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
@@ -700,6 +756,11 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
 	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
 	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
+	[SAY_MECHANISM]	= "504 5.5.4 Mechanism not known",
+	[SAY_REQUIRED_TLS] = "530 5.7.0 STARTTLS first",
+	[SAY_REQUIRED_AUTH] = "530 5.7.0 AUTH first",
+	[SAY_AUTH_WRONG] = "535 5.7.8 Wrong user or password",
+	[SAY_AUTH_CLEAR] = "538 5.7.11 Not without encryption",
 	[SAY_NO_USER]	= "550 5.1.1 No such user",
 	[SAY_NO_HOST]	= "550 5.1.2 No such domain",
 	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
@@ -800,9 +861,9 @@ net_now(void)
 enum net_wait { NET_READY, NET_TIMEOUT, NET_TERMINATED };
 
 static enum net_wait
-net_wait(int fd, uint64_t seconds)
+net_wait(int fd, int64_t ms)
 {
-	int64_t now = net_now(), until = now + (int64_t)seconds * 1000, left;
+	int64_t now = net_now(), until = now + ms, left;
 	struct timespec t;
 	fd_set set;
 	int n;
@@ -841,7 +902,8 @@ net_wait(int fd, uint64_t seconds)
 static void
 net_wait_out(void)
 {
-	if (net_wait(1, net.closing ? BYE_SECONDS : conf.timeout) != NET_READY)
+	if (net_wait(1, (net.closing ? BYE_SECONDS : (int64_t)conf.timeout) *
+	    1000) != NET_READY)
 		leave(EXIT_BROKEN, "not-reading");
 }
 
@@ -930,12 +992,12 @@ net_check_signals(void)
 }
 
 /*
- * Add to the input buffer what comes within so many seconds: the number of
- * octets; 0 at end of input or, unless it is the session's own timeout (then
- * the client is sent away), after that time.
+ * Add to the input buffer what comes: the number of octets, 0 at end of input.
+ * After --timeout the client is sent away; or, if ms is not 0, after so many
+ * milliseconds it is 0.
  */
 static size_t
-net_fill(uint64_t seconds)
+net_fill(int64_t ms)
 {
 	ssize_t n;
 
@@ -951,11 +1013,12 @@ net_fill(uint64_t seconds)
 	net_flush();
 	net_check_signals();
 	for (;;) {
-		switch (net_wait(0, seconds)) {
+		switch (net_wait(0, ms > 0 ? ms :
+		    (int64_t)conf.timeout * 1000)) {
 		case NET_TERMINATED:
 			bye(SAY_SHUTDOWN, "terminated");
 		case NET_TIMEOUT:
-			if (seconds < conf.timeout)
+			if (ms > 0)
 				return 0;
 			bye(SAY_TIMEOUT, "timeout");
 		case NET_READY:
@@ -987,6 +1050,23 @@ net_used(size_t n)
 	net.in_at += n;
 	if (net.in_at == net.in_n)
 		net.in_at = net.in_n = 0;
+}
+
+/* Throw away what is buffered. */
+static void
+net_forget(void)
+{
+	net.in_at = net.in_n = 0;
+}
+
+/* Wipe what was used of it: there was a password in it. */
+static void
+net_forget_used(void)
+{
+	memmove(net.in, net.in + net.in_at, net.in_n - net.in_at);
+	net.in_n -= net.in_at;
+	net.in_at = 0;
+	explicit_bzero(net.in + net.in_n, sizeof(net.in) - net.in_n);
 }
 
 /* How much of in is a line with its end, 0 if there is no end; set *body to
@@ -1032,15 +1112,16 @@ net_skip_line(void)
 		}
 		/* a CR may be half of the line's end */
 		net_used(in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n);
-		if (net_fill(conf.timeout) == 0)
+		if (net_fill(0) == 0)
 			return LINE_NONE;
 		in = net_buffered();
 	}
 }
 
-/* The next command line, without its end; LINE_NONE at end of input. */
+/* The next line of so many octets at most, without its end; LINE_NONE at end
+ * of input. */
 static enum net_line
-net_line(struct slice *line)
+net_line(struct slice *line, size_t max)
 {
 	struct slice in;
 	size_t n, body, from = 0;
@@ -1048,12 +1129,12 @@ net_line(struct slice *line)
 	for (;;) {
 		in = net_buffered();
 		n = net_line_end(in, from, &body);
-		if (n > SMTP_LINE_MAX || (n == 0 && in.n >= SMTP_LINE_MAX))
+		if (n > max || (n == 0 && in.n >= max))
 			return net_skip_line();
 		if (n > 0)
 			break;
 		from = in.n > 0 ? in.n - 1 : 0;
-		if (net_fill(conf.timeout) == 0)
+		if (net_fill(0) == 0)
 			return LINE_NONE;
 	}
 	*line = (struct slice){ in.p, body };
@@ -1444,6 +1525,8 @@ message_received(const struct rcpt *r)
 		.ipv6 = peer.ipv6,
 		.host = smtp_slice(conf.hostname),
 		.protocol = smtp_slice(envelope.protocol),
+		.tls_version = peer.tls_version,
+		.tls_cipher = peer.tls_cipher,
 		.id = smtp_written(&message.id),
 		.seconds = time(NULL)
 	};
@@ -2044,13 +2127,13 @@ helper_env_given(const char *name)
 }
 
 static void
-helper_env_begin(void)
+helper_env_begin(const char *path)
 {
 	const char *home = getenv("HOME");
 
 	memset(helper.var, 0, sizeof(helper.var));
 	helper.vars = helper.n = 0;
-	helper_env("PATH", smtp_slice("/usr/local/bin:/usr/bin:/bin"));
+	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
 	helper_env("SHELL", smtp_slice("/bin/sh"));
 	if (home != NULL && access(home, X_OK) == 0)
 		helper_env("HOME", smtp_slice(home));
@@ -2311,7 +2394,7 @@ program_environment(const struct rcpt *r)
 	char local[SMTP_MAILBOX_MAX];
 	size_t n;
 
-	helper_env_begin();
+	helper_env_begin(NULL);
 	arguments_of(&a, r, true);
 	helper_env("SENDER", envelope.sender.n > 0 ? a.v.sender :
 	    smtp_slice(""));
@@ -2328,7 +2411,7 @@ program_environment(const struct rcpt *r)
 	helper_env("CLIENT_HOSTNAME", peer.name);
 	helper_env("CLIENT_HELO", envelope.helo);
 	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
-	helper_env("AUTH_USER", smtp_slice(""));
+	helper_env("AUTH_USER", peer.login);
 	helper_env("MESSAGE_ID", smtp_written(&message.id));
 }
 
@@ -2818,7 +2901,7 @@ policy_spawn(void)
 		return false;
 	policy.fd = pair[0];
 	set_nonblocking(pair[0]);
-	helper_env_begin();
+	helper_env_begin(getenv("PATH"));
 	pid = helper_spawn(conf.policy_program.argv,
 	    (int[]){ pair[1], pair[1], 2 }, 3);
 	close(pair[1]);
@@ -2865,8 +2948,7 @@ static struct slice
 policy_request(const struct question *q)
 {
 	static const char *const empty[] = { "queue_id", "etrn_domain",
-	    "stress", "sasl_method", "sasl_username", "sasl_sender",
-	    "encryption_protocol", "encryption_cipher", "ccert_subject",
+	    "stress", "sasl_sender", "ccert_subject",
 	    "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint", "policy_context" };
 	struct smtp_text t = SMTP_TEXT(policy.out);
 
@@ -2886,6 +2968,10 @@ policy_request(const struct question *q)
 	smtp_puts(&t, "size=");
 	smtp_put_number(&t, envelope.size);
 	smtp_puts(&t, "\n");
+	policy_put(&t, "sasl_method", smtp_slice(peer.login_method));
+	policy_put(&t, "sasl_username", peer.login);
+	policy_put(&t, "encryption_protocol", peer.tls_version);
+	policy_put(&t, "encryption_cipher", peer.tls_cipher);
 	policy_put(&t, "encryption_keysize", smtp_slice("0"));
 	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
 		policy_put(&t, empty[i], smtp_slice(""));
@@ -2954,7 +3040,266 @@ policy_ask(const struct question *q, struct smtp_policy *p)
 	return policy_receive(p, until);
 }
 
-/* ---- 11. lists: whose mail we take ------------------------------------- */
+/* ---- 11. auth: ask a checkpassword program ----------------------------- */
+
+/*
+ * The interface is Bernstein's: name, password and time, a NUL behind each, 512
+ * octets at most, on descriptor 3; the exit status is the answer.  What held a
+ * password is wiped as soon as it was used.
+ */
+enum verdict { AUTH_RIGHT, AUTH_WRONG, AUTH_FAULT };
+
+static struct {
+	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
+	char	told[512];		/* what the program is told */
+} auth;
+
+static void
+auth_wipe(void)
+{
+	explicit_bzero(&auth, sizeof(auth));
+}
+
+static bool
+auth_offered(void)
+{
+	return conf.auth != NULL && (peer.tls || peer.terminal);
+}
+
+/* A helper's exit status, below 0 for none; it is killed at the time. */
+static int
+helper_status(pid_t pid, int64_t until)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		(void)helper_pause(-1, READABLE, until, &helper.waiting);
+		if (net_now() < until)
+			continue;
+		(void)kill(-pid, SIGKILL);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return -1;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Start the program, with the words on its descriptor 3. */
+static pid_t
+auth_spawn(struct slice words)
+{
+	int in[2], null;
+	pid_t pid = -1;
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null == -1)
+		return -1;
+	if (pipe2(in, O_CLOEXEC) == 0) {
+		/* so little always fits */
+		if (write(in[1], words.p, words.n) == (ssize_t)words.n) {
+			close(in[1]);
+			in[1] = -1;
+			helper_env_begin(getenv("PATH"));
+			pid = helper_spawn(conf.auth_program.argv,
+			    (int[]){ null, null, 2, in[0] }, 4);
+		}
+		if (in[1] != -1)
+			close(in[1]);
+		close(in[0]);
+	}
+	close(null);
+	return pid;
+}
+
+/* Is that the user's password? */
+static enum verdict
+auth_check(struct slice user, struct slice password)
+{
+	struct smtp_text t = SMTP_TEXT(auth.told);
+	const struct slice nul = { "", 1 };
+	pid_t pid;
+
+	smtp_put(&t, user);
+	smtp_put(&t, nul);
+	smtp_put(&t, password);
+	smtp_put(&t, nul);
+	smtp_put_number(&t, (uint64_t)time(NULL));
+	smtp_put(&t, nul);
+	if (t.cut)
+		return AUTH_WRONG;
+	pid = auth_spawn(smtp_written(&t));
+	if (pid == -1) {
+		log_fault("exec", conf.auth_program.argv[0], errno);
+		return AUTH_FAULT;
+	}
+	switch (helper_status(pid, net_now() + AUTH_SECONDS * 1000)) {
+	case 0:
+		return AUTH_RIGHT;
+	case -1:
+	case 111:
+		return AUTH_FAULT;
+	default:
+		return AUTH_WRONG;
+	}
+}
+
+/* ---- 12. tls: have the launcher begin it ------------------------------- */
+
+/*
+ * UCSPI-TLS: the launcher gives us a control descriptor and two that are in
+ * clear on our side.  'Y' asks it to begin; when the client has shaken hands it
+ * tells the environment, "NAME=value" strings, a NUL behind each and one more.
+ */
+static struct {
+	int	 fd[3];			/* control, read, write; -1: none */
+	bool	 started;
+	char	 env[4096];
+} tls = { .fd = { -1, -1, -1 } };
+
+static bool
+tls_to_be_had(void)
+{
+	return tls.fd[0] != -1 && !peer.tls;
+}
+
+/* Before what was inherited is closed: is it there, and all of it? */
+static void
+tls_find(void)
+{
+	static const char names[][12] = { "SSLCTLFD", "SSLREADFD",
+	    "SSLWRITEFD" };
+	const char *v;
+	uint64_t fd;
+
+	for (size_t i = 0; i < 3; i++) {
+		v = peer_env(names[i]);
+		if (v == NULL || smtp_parse_number(smtp_slice(v), INT_MAX,
+		    &fd) != SMTP_OK || fd < 3 || fd >= FD_SETSIZE ||
+		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) == -1) {
+			if (v != NULL)
+				peer_skip(names[i]);
+			tls.fd[0] = tls.fd[1] = tls.fd[2] = -1;
+			return;
+		}
+		tls.fd[i] = (int)fd;
+	}
+}
+
+static bool
+tls_wait(int64_t until)
+{
+	int n;
+
+	do
+		n = helper_pause(tls.fd[0], READABLE, until, &net.waiting);
+	while (n == -1 && errno == EINTR && !net_terminated);
+	return n > 0;
+}
+
+/* The text itself lies in a buffer that goes on. */
+static struct slice
+keep_text(struct slice s, char buf[64])
+{
+	struct smtp_text t = { buf, 64, 0, false };
+
+	smtp_put(&t, s);
+	return smtp_written(&t);
+}
+
+static bool
+is_name(struct slice s, const char *name)
+{
+	return s.n == strlen(name) && memcmp(s.p, name, s.n) == 0;
+}
+
+/* What the launcher tells of the connection, as far as it may be repeated. */
+static void
+tls_note(const char *entry)
+{
+	const char *equals = strchr(entry, '=');
+	struct slice name = { entry, equals == NULL ? 0 :
+	    (size_t)(equals - entry) };
+	struct slice value = smtp_slice(equals == NULL ? "" : equals + 1);
+
+	if (is_name(name, "SSL_PROTOCOL") && smtp_is_tls_word(value))
+		peer.tls_version = keep_text(value, peer.tls_text[0]);
+	else if (is_name(name, "SSL_CIPHER") && smtp_is_tls_word(value))
+		peer.tls_cipher = keep_text(value, peer.tls_text[1]);
+}
+
+/* The launcher's answer, which comes when the client has shaken hands. */
+static bool
+tls_answer(void)
+{
+	int64_t until = net_now() + (int64_t)conf.timeout * 1000;
+	size_t n = 0, at = 0;
+	bool skip = false;
+	const char *nul;
+	ssize_t got;
+
+	for (;;) {
+		/* an empty entry is the end */
+		while ((nul = memchr(tls.env + at, '\0', n - at)) != NULL) {
+			if (nul == tls.env + at && !skip)
+				return true;
+			if (!skip)
+				tls_note(tls.env + at);
+			skip = false;
+			at = (size_t)(nul - tls.env) + 1;
+		}
+		/* one that does not fit is not for us */
+		if (at == 0 && n == sizeof(tls.env)) {
+			skip = true;
+			at = n;
+		}
+		memmove(tls.env, tls.env + at, n - at);
+		n -= at;
+		at = 0;
+		if (net_now() >= until || !tls_wait(until))
+			return false;
+		got = read(tls.fd[0], tls.env + n, sizeof(tls.env) - n);
+		if (got == 0 || (got == -1 && errno != EINTR &&
+		    errno != EAGAIN))
+			return false;
+		n += got > 0 ? (size_t)got : 0;
+	}
+}
+
+/* Is there someone at the other end?  He has nothing to say yet. */
+static bool
+tls_alive(void)
+{
+	int n;
+
+	do	/* a helper's end may be pending */
+		n = helper_pause(tls.fd[0], READABLE, 0, &net.waiting);
+	while (n == -1 && errno == EINTR && !net_terminated);
+	return n == 0;
+}
+
+/* Begin; false if that failed, and then nobody can go on. */
+static bool
+tls_start(void)
+{
+	struct stat st;
+
+	if (write(tls.fd[0], "Y", 1) != 1 || !tls_answer() ||
+	    dup2(tls.fd[1], 0) == -1 || dup2(tls.fd[2], 1) == -1 ||
+	    fstat(1, &st) == -1)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		close(tls.fd[i]);
+	peer.socket = S_ISSOCK(st.st_mode);
+	peer.tls = tls.started = true;
+	log_begin(LOG_INFO, "tls");
+	log_client();
+	log_quoted("version", peer.tls_version);
+	log_quoted("cipher", peer.tls_cipher);
+	log_end();
+	return true;
+}
+
+/* ---- 13. lists: whose mail we take ------------------------------------- */
 
 enum found { NO, YES, UNREADABLE };
 
@@ -3073,7 +3418,9 @@ user_find(struct slice local, struct slice domain)
 	return list_scan(conf.users, list_user, &who);
 }
 
-/* ---- 12. session: one function per verb -------------------------------- */
+/* ---- 14. session: one function per verb -------------------------------- */
+
+enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of --require */
 
 enum state {			/* bits, so that a row can name several */
 	S_HELO	= 1 << 0,	/* connected, not introduced */
@@ -3094,6 +3441,7 @@ struct session {
 	size_t		 helo_n;
 	uint64_t	 errors;	/* since the last delivered message */
 	uint64_t	 junk;
+	unsigned	 auth_failures;
 	int64_t		 rate_since;	/* DATA: this window began then, ... */
 	uint64_t	 rate_from;	/* ... at this count of octets */
 };
@@ -3131,6 +3479,22 @@ say_outcome(enum outcome o)
 	default:
 		return SAY_FAULT;
 	}
+}
+
+/* Has the client done what --require wants before such a command? */
+static bool
+required_met(enum need need)
+{
+	if (need != NEED_NOTHING && conf.require_tls && !peer.tls)
+		return false;
+	return need != NEED_ALL || !conf.require_auth || peer.login.n > 0;
+}
+
+static enum reply
+say_required(void)
+{
+	return conf.require_tls && !peer.tls ? SAY_REQUIRED_TLS :
+	    SAY_REQUIRED_AUTH;
 }
 
 /* The one code that forgets a transaction. */
@@ -3181,6 +3545,13 @@ ehlo_line(const char *word, const uint64_t *number)
 	net_say(smtp_slice("250-"), smtp_written(&t));
 }
 
+static bool
+xclient_allowed(void)
+{
+	return conf.xclient != NULL && smtp_nets_match(smtp_slice(
+	    conf.xclient), peer.address.n > 0 ? peer.ip : NULL);
+}
+
 /* Writes its reply itself, being the one of many lines. */
 static enum reply
 do_extended_helo(struct session *s, struct slice arg)
@@ -3194,6 +3565,13 @@ do_extended_helo(struct session *s, struct slice arg)
 	ehlo_line("8BITMIME", NULL);
 	ehlo_line("SMTPUTF8", NULL);
 	ehlo_line("CHUNKING", NULL);
+	if (tls_to_be_had())
+		ehlo_line("STARTTLS", NULL);
+	if (auth_offered())
+		ehlo_line("AUTH PLAIN LOGIN", NULL);
+	if (xclient_allowed())
+		ehlo_line("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR "
+		    "DESTPORT", NULL);
 	if (!conf.lmtp)
 		ehlo_line("PRDR", NULL);
 	ehlo_line("LIMITS RCPTMAX=", &conf.recipients);
@@ -3279,8 +3657,8 @@ do_mail(struct session *s, struct slice arg)
 		return SAY_SYNTAX;
 	if (status != SMTP_OK || path.second_at)
 		return SAY_BAD_SENDER;
-	status = smtp_parse_mail(rest, conf.lmtp ? 0 : SMTP_WITH_PRDR,
-	    &mail);
+	status = smtp_parse_mail(rest, (conf.lmtp ? 0 : SMTP_WITH_PRDR) |
+	    (auth_offered() ? SMTP_WITH_AUTH : 0), &mail);
 	if (status != SMTP_OK)
 		return say_param(status);
 	say = check_utf8(&path, mail.smtputf8, SAY_SENDER_UTF8,
@@ -3329,16 +3707,16 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 {
 	enum found found = YES;
 
-	if (path->second_at && peer.relay)
+	if (path->second_at && peer_relays())
 		return SAY_BAD_RCPT;
-	if (!peer.relay && smtp_relays(path->local))
+	if (!peer_relays() && smtp_relays(path->local))
 		return SAY_NOT_OURS;
 	if (path->domain.n > 0)
 		found = domain_find(domain);
 	if (found == UNREADABLE)
 		return SAY_FAULT;
 	if (found == NO)
-		return peer.relay ? SAY_NOTHING : SAY_NOT_OURS;
+		return peer_relays() ? SAY_NOTHING : SAY_NOT_OURS;
 	return say_user(path->local, domain, SAY_NOTHING);
 }
 
@@ -3490,6 +3868,23 @@ rate_begin(struct session *s)
 	s->rate_from = net.received;
 }
 
+/* RFC 3848 and RFC 6531, 4.3: S for TLS, A for AUTH, behind all but SMTP. */
+static const char *
+protocol_name(const struct session *s)
+{
+	static char buf[16];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	smtp_puts(&t, envelope.utf8 ? "UTF8" : "");
+	smtp_puts(&t, conf.lmtp ? "LMTP" : envelope.utf8 ? "SMTP" :
+	    s->esmtp ? "ESMTP" : "SMTP");
+	if (t.n > 4 || conf.lmtp) {
+		smtp_puts(&t, peer.tls ? "S" : "");
+		smtp_puts(&t, peer.login.n > 0 ? "A" : "");
+	}
+	return smtp_string(&t);
+}
+
 /* Begin to receive a message; the outcome is in message.outcome, too. */
 static enum outcome
 message_begin(struct session *s)
@@ -3499,8 +3894,7 @@ message_begin(struct session *s)
 	message.data.newline = net.newline == NL_LF ? SMTP_LF :
 	    conf.normalize ? SMTP_CRLF_OR_LF : SMTP_CRLF;
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
-	envelope.protocol = conf.lmtp ? envelope.utf8 ? "UTF8LMTP" : "LMTP" :
-	    envelope.utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
+	envelope.protocol = protocol_name(s);
 	rate_begin(s);
 	message_new_id();
 	message.outcome = delivery_begin();
@@ -3539,7 +3933,7 @@ message_fill(struct session *s)
 {
 	enum { WINDOW = RATE_SECONDS * 1000 };
 
-	if (net_fill(conf.timeout) == 0)
+	if (net_fill(0) == 0)
 		leave(EXIT_BROKEN, "in-message");
 	if (peer.by_hand || net_now() - s->rate_since < WINDOW)
 		return;
@@ -3596,6 +3990,12 @@ log_message(enum reply say)
 	log_number("size", message.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();
+	if (peer.login.n > 0)
+		log_quoted("user", peer.login);
+	if (peer.tls_version.n > 0)
+		log_quoted("tls", peer.tls_version);
+	if (peer.tls_cipher.n > 0)
+		log_quoted("cipher", peer.tls_cipher);
 	log_quoted("helo", envelope.helo);
 	log_quoted("message-id", smtp_written(&message.msgid));
 	log_quoted("from", envelope.sender);
@@ -3611,7 +4011,7 @@ log_refused(enum reply say, struct slice what)
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
 	log_key("reply");
-	smtp_put(&logged.line, reply_codes(say));
+	smtp_put(&logged.line, (struct slice){ reply_words(say), 3 });
 	log_quoted("what", what);
 	log_end();
 }
@@ -3896,6 +4296,8 @@ do_bdat(struct session *s, struct slice arg)
 	else
 		rate_begin(s);
 	chunk_receive(s, size, keep);
+	if (!required_met(NEED_ALL))
+		return say_required();
 	if ((s->state & (S_RCPT | S_BDAT)) == 0)
 		return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
 		    SAY_RCPT_FIRST;
@@ -3953,7 +4355,269 @@ do_vrfy(struct session *s, struct slice arg)
 	return say_user(path.local, domain, SAY_VRFY);
 }
 
-/* ---- 13. commands: the table, dispatch, the loop ----------------------- */
+/* What was said goes out in clear, what came in clear goes away; and then
+ * nothing is known of the client any more. */
+static enum reply
+do_starttls(struct session *s, struct slice arg)
+{
+	(void)arg;
+	if (tls.started)
+		return SAY_ORDER;
+	if (!tls_to_be_had())
+		return SAY_NOT_DONE;
+	if (!tls_alive())
+		return SAY_NO_TLS;
+	net_reply(SAY_TLS, smtp_slice(""));
+	net_flush();
+	net_forget();
+	if (!tls_start())
+		leave(EXIT_BROKEN, "tls-failed");
+	peer.login = smtp_slice("");
+	s->helo_n = 0;
+	s->esmtp = false;
+	transaction_end(s);
+	return SAY_NOTHING;
+}
+
+/* Ask for a line of the exchange, or take the initial response; decoded into
+ * buf.  SAY_NOTHING if it is there. */
+static enum reply
+auth_line(const char *challenge, struct slice initial, char *buf,
+    struct slice *decoded)
+{
+	struct slice line = initial;
+
+	*decoded = (struct slice){ buf, 0 };
+	if (initial.n == 0) {
+		net_reply(SAY_CHALLENGE, smtp_slice(challenge));
+		switch (net_line(&line, SMTP_AUTH_MAX)) {
+		case LINE_LONG:
+			return SAY_LONG_AUTH;
+		case LINE_NONE:
+			leave(EXIT_BROKEN, "in-auth");
+		case LINE_OK:
+			break;
+		}
+		if (smtp_is(line, "*"))
+			return SAY_CANCELLED;
+	} else if (smtp_is(initial, "="))
+		line.n = 0;
+	return smtp_base64(line, buf, SMTP_AUTH_MAX, &decoded->n) == SMTP_OK ?
+	    SAY_NOTHING : SAY_BASE64;
+}
+
+static enum reply
+auth_plain(struct slice initial, struct slice *user, struct slice *password,
+    bool *other)
+{
+	struct slice all, authzid;
+	enum reply say = auth_line("", initial, auth.buf[0], &all);
+
+	if (say != SAY_NOTHING)
+		return say;
+	if (smtp_parse_plain(all, &authzid, user, password) != SMTP_OK)
+		return SAY_BASE64;
+	/* to act as someone else is not offered */
+	*other = authzid.n > 0 && (authzid.n != user->n ||
+	    memcmp(authzid.p, user->p, user->n) != 0);
+	return SAY_NOTHING;
+}
+
+/* "Username:" and "Password:" (draft-murchison-sasl-login) */
+static enum reply
+auth_login(struct slice initial, struct slice *user, struct slice *password)
+{
+	enum reply say = auth_line("VXNlcm5hbWU6", initial, auth.buf[0], user);
+
+	if (say != SAY_NOTHING)
+		return say;
+	say = auth_line("UGFzc3dvcmQ6", smtp_slice(""), auth.buf[1], password);
+	if (say != SAY_NOTHING)
+		return say;
+	return user->n == 0 || password->n == 0 ||
+	    memchr(user->p, '\0', user->n) != NULL ||
+	    memchr(password->p, '\0', password->n) != NULL ? SAY_BASE64 :
+	    SAY_NOTHING;
+}
+
+/* A wrong password takes a second, the third one the connection. */
+static enum reply
+auth_wrong(struct session *s)
+{
+	enum { TRIES = 3 };
+	int64_t until = net_now() + 1000;
+
+	while (net_now() < until && !net_terminated)
+		(void)helper_pause(-1, READABLE, until, &net.waiting);
+	if (net_terminated)
+		bye(SAY_SHUTDOWN, "terminated");
+	if (++s->auth_failures >= TRIES)
+		bye(SAY_AUTH_TRIES, "auth");
+	return SAY_AUTH_WRONG;
+}
+
+static void
+log_auth(struct slice user, const char *result)
+{
+	log_begin(strcmp(result, "right") == 0 ? LOG_INFO : LOG_NOTICE,
+	    "auth");
+	log_client();
+	log_plain("result", result);
+	log_quoted("user", user);
+	log_end();
+}
+
+static enum reply
+auth_run(struct session *s, bool plain, struct slice initial)
+{
+	struct slice user = { "", 0 }, password = { "", 0 };
+	struct smtp_text t = SMTP_TEXT(peer.login_text);
+	bool other = false;
+	enum reply say;
+
+	say = plain ? auth_plain(initial, &user, &password, &other) :
+	    auth_login(initial, &user, &password);
+	if (say != SAY_NOTHING)
+		return say;
+	switch (other ? AUTH_WRONG : auth_check(user, password)) {
+	case AUTH_FAULT:
+		log_auth(user, "fault");
+		return SAY_AUTH_FAULT;
+	case AUTH_WRONG:
+		log_auth(user, "wrong");
+		/* before the wait */
+		auth_wipe();
+		net_forget_used();
+		return auth_wrong(s);
+	case AUTH_RIGHT:
+		break;
+	}
+	log_auth(user, "right");
+	smtp_put(&t, user);
+	peer.login = smtp_written(&t);
+	peer.login_method = plain ? "PLAIN" : "LOGIN";
+	return SAY_AUTH_RIGHT;
+}
+
+static enum reply
+do_auth(struct session *s, struct slice arg)
+{
+	struct slice mechanism = arg, initial;
+	const char *prompt = net.prompt;
+	size_t n = 0;
+	enum reply say;
+
+	if (conf.auth == NULL)
+		return SAY_NOT_DONE;
+	if (!auth_offered())
+		return SAY_AUTH_CLEAR;
+	if (s->state != S_IDLE || peer.login.n > 0)
+		return SAY_ORDER;
+	if (arg.n == 0)
+		return SAY_NEED_ARG;
+	while (n < arg.n && arg.p[n] != ' ' && arg.p[n] != '\t')
+		n++;
+	mechanism.n = n;
+	initial = smtp_trim((struct slice){ arg.p + n, arg.n - n });
+	if (!smtp_is(mechanism, "PLAIN") && !smtp_is(mechanism, "LOGIN"))
+		return SAY_MECHANISM;
+	net.prompt = NULL;
+	say = auth_run(s, smtp_is(mechanism, "PLAIN"), initial);
+	net.prompt = prompt;
+	auth_wipe();
+	net_forget_used();
+	return say;
+}
+
+/* A number of a struct smtp_xclient, checked before. */
+static unsigned
+x_number(const struct smtp_xclient *x, enum smtp_x which)
+{
+	uint64_t v = 0;
+
+	(void)smtp_parse_number(x->value[which], 65535, &v);
+	return (unsigned)v;
+}
+
+/* Take the client's address from another, who knows it. */
+static void
+peer_replace(const unsigned char *ip)
+{
+	peer.relay_client = false;
+	peer.address = peer.port = smtp_slice("");
+	peer.ipv6 = false;
+	if (ip != NULL)
+		peer_keep(ip);
+}
+
+static void
+xclient_take(struct session *s, const struct smtp_xclient *x)
+{
+	struct smtp_text name = SMTP_TEXT(peer.name_text);
+	struct smtp_text login = SMTP_TEXT(peer.login_text);
+	const struct slice *v = x->value;
+
+	if (x->given[SMTP_X_ADDR])
+		peer_replace(v[SMTP_X_ADDR].n > 0 ? x->addr : NULL);
+	if (x->given[SMTP_X_NAME]) {
+		smtp_put(&name, v[SMTP_X_NAME]);
+		peer.name = smtp_written(&name);
+	}
+	if (x->given[SMTP_X_PORT])
+		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x_number(x,
+		    SMTP_X_PORT), peer.digits) : smtp_slice("");
+	if (x->given[SMTP_X_DESTADDR] && v[SMTP_X_DESTADDR].n > 0)
+		peer_keep_server(x->destaddr, x_number(x, SMTP_X_DESTPORT));
+	peer.login = smtp_slice("");
+	peer.login_method = "";
+	if (x->given[SMTP_X_LOGIN]) {
+		smtp_put(&login, v[SMTP_X_LOGIN]);
+		peer.login = smtp_written(&login);
+	}
+	/* they hold until the next HELO or EHLO */
+	s->helo_n = 0;
+	s->esmtp = x->given[SMTP_X_PROTO] &&
+	    !smtp_is(v[SMTP_X_PROTO], "SMTP");
+	transaction_end(s);
+	if (x->given[SMTP_X_HELO] && v[SMTP_X_HELO].n <= sizeof(s->helo)) {
+		memcpy(s->helo, v[SMTP_X_HELO].p, v[SMTP_X_HELO].n);
+		s->helo_n = v[SMTP_X_HELO].n;
+	}
+}
+
+static void
+greet(void)
+{
+	char buf[SMTP_DOMAIN_MAX + 64];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	smtp_puts(&t, conf.hostname);
+	smtp_puts(&t, conf.lmtp ? " LMTP" : " ESMTP");
+	net_reply(SAY_GREETING, smtp_written(&t));
+}
+
+/* Greets anew. */
+static enum reply
+do_xclient(struct session *s, struct slice arg)
+{
+	static struct smtp_xclient x;
+
+	if (!xclient_allowed())
+		return SAY_XCLIENT;
+	if ((s->state & S_TXN) != 0)
+		return SAY_ORDER;
+	if (smtp_parse_xclient(arg, &x) != SMTP_OK)
+		return SAY_SYNTAX;
+	xclient_take(s, &x);
+	log_begin(LOG_INFO, "xclient");
+	log_client();
+	log_quoted("what", arg);
+	log_end();
+	greet();
+	return SAY_NOTHING;
+}
+
+/* ---- 15. commands: the table, dispatch, the loop ----------------------- */
 
 enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
@@ -3963,34 +4627,48 @@ static const struct command {
 	unsigned	 when;		/* the states it is allowed in */
 	enum reply	 order;		/* the reply in any other */
 	bool		 junk;		/* a hundred of them are an error */
+	enum need	 need;		/* what --require wants before it */
 	enum reply	 say;		/* all there is to it, if not run */
 	enum reply	(*run)(struct session *, struct slice);
 } commands[] = {
-	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_helo },
-	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_ehlo },
-	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_lhlo },
-	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, 0, do_mail },
+	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_helo },
+	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_ehlo },
+	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_lhlo },
+	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0,
+	    do_starttls },
+	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_TLS, 0, do_auth },
+	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0,
+	    do_xclient },
+	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, NEED_ALL, 0,
+	    do_mail },
 	{ "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT, SAY_MAIL_FIRST, false,
-	    0, do_rcpt },
-	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false,
+	    NEED_ALL, 0, do_rcpt },
+	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false, NEED_ALL,
 	    0, do_data },
-	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, 0, do_bdat },
-	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, 0, do_rset },
-	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, SAY_OK, NULL },
-	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, 0, do_quit },
-	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, 0, do_vrfy },
-	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, SAY_HELP, NULL },
-	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_OK, NULL },
-	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_OK, NULL },
-	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, SAY_NOT_DONE, NULL },
-	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, SAY_XCLIENT, NULL }
+	/* reads its chunk, and then looks whether it may */
+	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_bdat },
+	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_rset },
+	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK, NULL },
+	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_quit },
+	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, NEED_ALL, 0, do_vrfy },
+	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_HELP,
+	    NULL },
+	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, SAY_OK,
+	    NULL },
+	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, SAY_OK,
+	    NULL },
+	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_ALL, SAY_NOT_DONE,
+	    NULL },
+	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
+	    SAY_NOT_DONE, NULL },
+	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
+	    SAY_NOT_DONE, NULL },
+	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
+	    SAY_NOT_DONE, NULL },
+	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
+	    SAY_NOT_DONE, NULL },
+	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
+	    SAY_NOT_DONE, NULL }
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -4009,6 +4687,8 @@ command_run(struct session *s, const struct command *c, struct slice arg)
 {
 	if (c == NULL)
 		return SAY_UNKNOWN;
+	if (!required_met(c->need))
+		return say_required();
 	if (c->arg == ARG_NONE && arg.n > 0)
 		return SAY_NO_ARG;
 	if (c->arg == ARG_MUST && arg.n == 0)
@@ -4029,6 +4709,14 @@ command_works(const struct command *c, enum state state)
 	if (c->run == do_lhlo)
 		return conf.lmtp;
 	if (c->run == do_mail && conf.lmtp && state == S_HELO)
+		return false;
+	if (c->run == do_starttls)
+		return tls_to_be_had();
+	if (c->run == do_auth)
+		return auth_offered() && peer.login.n == 0 && state == S_IDLE;
+	if (c->run == do_xclient)
+		return xclient_allowed() && (state & S_TXN) == 0;
+	if (!required_met(c->need))
 		return false;
 	return reply_text[c->say][0] != '5';
 }
@@ -4090,25 +4778,56 @@ command_reply(struct session *s, enum reply say, struct slice verb,
 	net_reply(say, smtp_written(&more));
 }
 
+static bool
+is_auth(struct slice line)
+{
+	return line.n > 4 && smtp_is((struct slice){ line.p, 4 }, "AUTH") &&
+	    (line.p[4] == ' ' || line.p[4] == '\t');
+}
+
+/* What the log is told of a line: of AUTH a mechanism that we know, and not
+ * what is behind it. */
+static struct slice
+told_of(struct slice line)
+{
+	struct slice mechanism;
+	size_t n = 5;
+
+	if (!is_auth(line))
+		return line;
+	mechanism = (struct slice){ line.p + n, line.n - n };
+	mechanism = smtp_trim(mechanism);
+	n = (size_t)(mechanism.p - line.p) + 5;
+	if (n <= line.n && (n == line.n || line.p[n] == ' ' ||
+	    line.p[n] == '\t')) {
+		mechanism.n = 5;
+		if (smtp_is(mechanism, "PLAIN") || smtp_is(mechanism, "LOGIN"))
+			return (struct slice){ line.p, n };
+	}
+	return (struct slice){ line.p, 4 };
+}
+
 /* One command line, from octets to reply. */
 static void
 command_line(struct session *s, struct slice line)
 {
 	const struct command *c;
-	struct slice verb, arg;
+	struct slice verb, arg, told = told_of(line);
 	enum reply say;
 
-	log_dialogue("heard", line);
+	log_dialogue("heard", told);
 	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK) {
-		command_reply(s, SAY_BAD_LINE, line, line);
+		command_reply(s, SAY_BAD_LINE, line, told);
 		return;
 	}
 	c = command_find(verb);
 	say = command_run(s, c, arg);
 	if (c != NULL && c->junk && ++s->junk % JUNK_MAX == 0)
 		s->errors++;
+	if (is_auth(line))
+		net_forget_used();
 	if (say != SAY_NOTHING)
-		command_reply(s, say, verb, line);
+		command_reply(s, say, verb, told);
 }
 
 /* Send away who speaks another protocol, before anything is taken for a
@@ -4120,8 +4839,8 @@ session_opening(void)
 	enum smtp_opening what;
 
 	while ((what = smtp_opening(in)) == SMTP_OPEN_MORE) {
-		if (net_fill(in.n > 0 && in.p[0] == '\r' ? OPENING_SECONDS :
-		    conf.timeout) == 0)
+		if (net_fill(in.n > 0 && in.p[0] == '\r' ? OPENING_SECONDS *
+		    1000 : 0) == 0)
 			return;
 		in = net_buffered();
 	}
@@ -4133,15 +4852,76 @@ session_opening(void)
 		bye(SAY_IS_PROXY, "proxy");
 }
 
+/* The next command; AUTH may have its response in the same line, and a longer
+ * one.  Of what is too long, line is at least the verb. */
+static enum net_line
+command_next(struct slice *line)
+{
+	static char verb[5];
+	struct slice in;
+
+	for (;;) {
+		in = net_buffered();
+		if (in.n >= sizeof(verb) || memchr(in.p, '\n', in.n) != NULL)
+			break;
+		if (net_fill(0) == 0)
+			return LINE_NONE;
+	}
+	*line = (struct slice){ verb, in.n < sizeof(verb) ? in.n :
+	    sizeof(verb) };
+	memcpy(verb, in.p, line->n);
+	return net_line(line, is_auth(*line) ? SMTP_AUTH_MAX : SMTP_LINE_MAX);
+}
+
+static void
+proxy_take(const struct smtp_proxy *p)
+{
+	peer_replace(p->source);
+	peer.name = smtp_slice("");
+	peer.port = port_text(p->source_port, peer.digits);
+	peer_keep_server(p->destination, p->destination_port);
+	if (!p->tls)
+		return;
+	peer.tls = true;
+	peer.tls_version = keep_text(p->tls_version, peer.tls_text[0]);
+	peer.tls_cipher = keep_text(p->tls_cipher, peer.tls_text[1]);
+}
+
+/* The header of the PROXY protocol, before anything is said; who does not
+ * bring it, or may not, is told nothing. */
+static void
+session_proxy(void)
+{
+	int64_t until = net_now() + PROXY_SECONDS * 1000, left;
+	enum smtp_status status;
+	struct smtp_proxy p;
+	size_t used;
+
+	if (!smtp_nets_match(smtp_slice(conf.proxy), peer.address.n > 0 ?
+	    peer.ip : NULL)) {
+		log_fault("proxy: not from its networks", NULL, 0);
+		leave(EXIT_BROKEN, "proxy");
+	}
+	while ((status = smtp_parse_proxy(net_buffered(), &p, &used)) ==
+	    SMTP_EMORE) {
+		left = until - net_now();
+		if (left <= 0 || net.in_n == sizeof(net.in) ||
+		    net_fill(left) == 0)
+			break;
+	}
+	if (status != SMTP_OK) {
+		log_fault("proxy: no header", NULL, 0);
+		leave(EXIT_BROKEN, "proxy");
+	}
+	if (!p.local)
+		proxy_take(&p);
+	net_used(used);
+}
+
 static void
 session_greet(void)
 {
-	char buf[SMTP_DOMAIN_MAX + 64];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_puts(&t, conf.hostname);
-	smtp_puts(&t, conf.lmtp ? " LMTP" : " ESMTP");
-	net_reply(SAY_GREETING, smtp_written(&t));
+	greet();
 	if (peer.terminal) {
 		net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, "
 		    "DATA, QUIT; HELP lists what may be said)\r\n"));
@@ -4154,16 +4934,18 @@ session_run(struct session *s)
 {
 	struct slice line;
 
+	if (conf.proxy != NULL)
+		session_proxy();
 	session_greet();
 	session_opening();
 	while (s->state != S_DONE) {
-		switch (net_line(&line)) {
+		switch (command_next(&line)) {
 		case LINE_OK:
 			command_line(s, line);
 			break;
 		case LINE_LONG:
-			command_reply(s, SAY_LONG_LINE, smtp_slice(""),
-			    smtp_slice(""));
+			command_reply(s, is_auth(line) ? SAY_LONG_AUTH :
+			    SAY_LONG_LINE, smtp_slice(""), told_of(line));
 			break;
 		case LINE_NONE:
 			if ((s->state & S_TXN) != 0)
@@ -4177,7 +4959,7 @@ session_run(struct session *s)
 	leave(EXIT_LEFT, "quit");
 }
 
-/* ---- 14. options: one table -------------------------------------------- */
+/* ---- 16. options: one table -------------------------------------------- */
 
 /* Exit before there is a session; under a launcher the client gets a 421. */
 static _Noreturn void
@@ -4382,6 +5164,33 @@ set_policy(const struct option_row *o, const char *value)
 	    "empty, or too long";
 }
 
+static const char *
+set_auth(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.auth = value;
+	return words_split(&conf.auth_program, value) ? NULL :
+	    "empty, or too long";
+}
+
+static const char *
+set_nets(const struct option_row *o, const char *value)
+{
+	*(const char **)o->to = value;
+	return smtp_is_nets(smtp_slice(value)) ? NULL :
+	    "not networks such as 192.0.2.0/24,2001:db8::/32, or *";
+}
+
+static const char *
+set_require(const struct option_row *o, const char *value)
+{
+	(void)o;
+	conf.require_tls = conf.require_tls || strcmp(value, "tls") == 0;
+	conf.require_auth = conf.require_auth || strcmp(value, "auth") == 0;
+	return strcmp(value, "tls") == 0 || strcmp(value, "auth") == 0 ? NULL :
+	    "neither tls nor auth";
+}
+
 /* Rows without a setter are for the command line alone: see conf_read(). */
 static const struct option_row options[] = {
 	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
@@ -4403,11 +5212,21 @@ static const struct option_row options[] = {
 	{ 'l', "lmtp", NULL, set_flag, &conf.lmtp, 0, 0,
 	    "speak LMTP (RFC 2033); not on port 25" },
 	{ 'S', "spool", "DIR", set_text, &conf.spool, 0, 0,
-	    "where a message waits for the program ($TMPDIR or /tmp)" },
+	    "where a message waits for it ($TMPDIR or /tmp)" },
 	{ 'p', "policy", "WHERE", set_policy, NULL, 0, 0,
-	    "ask this policy server: socket, ADDRESS:PORT, program" },
+	    "ask a policy server: socket, ADDRESS:PORT, program" },
+	{ 'a', "auth", "PROGRAM", set_auth, NULL, 0, 0,
+	    "offer AUTH, checked by this checkpassword program" },
+	{ 0, "secured", NULL, set_flag, &conf.secured, 0, 0,
+	    "the connection is encrypted already" },
+	{ 0, "require", "WHAT", set_require, NULL, 0, 0,
+	    "tls or auth before MAIL; may be repeated" },
 	{ 0, "relay", NULL, set_flag, &conf.relay, 0, 0,
 	    "accept recipients in any domain" },
+	{ 0, "proxy", "NETS", set_nets, &conf.proxy, 0, 0,
+	    "a PROXY header must come, from these; * any" },
+	{ 0, "xclient", "NETS", set_nets, &conf.xclient, 0, 0,
+	    "believe XCLIENT from these networks; * any" },
 	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
 	    "reject or normalize a message with a bare LF (reject)" },
 	{ 0, "label", "CHARSET", set_label, NULL, 0, 0,
@@ -4442,8 +5261,7 @@ conf_help(void)
 
 	printf("usage: smtpd [option ...]\n"
 	    "       smtpd [option ...] [--] program [arg ...]\n"
-	    "Receive mail by SMTP on standard input and output, into Maildirs "
-	    "or for a program.\n\n");
+	    "Receive mail by SMTP on standard input and output.\n\n");
 	for (o = options; o < options + OPTIONS; o++) {
 		(void)snprintf(left, sizeof(left), "%s%s%s%s",
 		    o->name[0] != '\0' ? "--" : "", o->name,
@@ -4771,6 +5589,32 @@ test_program(void)
 	return test_path("spool", conf.spool, W_OK | X_OK) && ok;
 }
 
+static bool
+test_neighbours(void)
+{
+	bool ok = true;
+
+	if (conf.auth != NULL) {
+		printf("auth %s\n", conf.auth);
+		ok = test_found(conf.auth_program.argv[0]);
+		if (!ok)
+			printf("warning: program %s: not found\n",
+			    conf.auth_program.argv[0]);
+	}
+	if (conf.secured)
+		printf("secured\n");
+	if (conf.require_tls || conf.require_auth)
+		printf("require%s%s\n", conf.require_tls ? " tls" : "",
+		    conf.require_auth ? " auth" : "");
+	if (conf.require_auth && conf.auth == NULL)
+		printf("warning: --require auth without --auth\n");
+	if (conf.proxy != NULL)
+		printf("proxy %s\n", conf.proxy);
+	if (conf.xclient != NULL)
+		printf("xclient %s\n", conf.xclient);
+	return ok;
+}
+
 /* --test: print what holds, warn of what will not work. */
 static _Noreturn void
 conf_test(void)
@@ -4799,6 +5643,7 @@ conf_test(void)
 		    "(none: a dry run by hand, an error under a launcher)");
 	if (conf.policy != NULL)
 		printf("policy %s\n", conf.policy);
+	ok = test_neighbours() && ok;
 	if (conf.maildir != NULL && !tested)
 		ok = test_maildir(domain_default()) && ok;
 	if (conf.users != NULL) {
@@ -4827,7 +5672,7 @@ conf_test(void)
 	    EXIT_CONFIG);
 }
 
-/* ---- 15. main ---------------------------------------------------------- */
+/* ---- 17. main ---------------------------------------------------------- */
 
 static void
 signals_set(void)
@@ -4893,23 +5738,45 @@ harden_landlock(const char *root)
 }
 #endif
 
-/* Descriptors that a launcher left open are none of ours. */
+static void
+close_range_of(unsigned from, unsigned to)
+{
+	if (from > to)
+		return;
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, from, to, 0U) == 0)
+		return;
+#endif
+	for (unsigned fd = from; fd <= to && fd < FD_SETSIZE; fd++)
+		close((int)fd);
+}
+
+/* Descriptors that a launcher left open are none of ours, but those of TLS. */
 static void
 close_inherited(void)
 {
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0)
-		return;
-#endif
-	for (int fd = 3; fd < 1024; fd++)
-		close(fd);
+	unsigned from = 3, next;
+
+	for (;;) {
+		next = UINT_MAX;
+		for (size_t i = 0; i < 3; i++)
+			if (tls.fd[i] != -1 && (unsigned)tls.fd[i] >= from &&
+			    (unsigned)tls.fd[i] < next)
+				next = (unsigned)tls.fd[i];
+		if (next == UINT_MAX)
+			break;
+		close_range_of(from, next - 1);
+		from = next + 1;
+	}
+	close_range_of(from, UINT_MAX);
 }
 
 /* Are programs or servers to be spoken to? */
 static bool
 helpers_wanted(void)
 {
-	return conf.program != NULL || conf.policy != NULL;
+	return conf.program != NULL || conf.policy != NULL ||
+	    conf.auth != NULL;
 }
 
 /* Give up what we do not need.  Which Maildirs there are decides what. */
@@ -4971,6 +5838,7 @@ main(int argc, char *argv[])
 	if (conf.test)
 		conf_test();
 	peer_find();
+	tls_find();
 	if (conf.policy != NULL || conf.lmtp)
 		peer_find_server();
 	harden();

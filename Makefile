@@ -87,7 +87,8 @@ fuzz:
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install
-	shellcheck -s sh tests/gates contrib/run contrib/serve
+	shellcheck -s sh tests/gates contrib/run contrib/run-tls contrib/serve \
+	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC)
 	mandoc -Tlint -Wwarning smtpd.8

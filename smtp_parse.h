@@ -804,11 +804,11 @@ struct smtp_trace {
 	bool		 ipv6;		/* address is IPv6 */
 	struct slice	 host;		/* ours */
 	struct slice	 protocol;	/* RFC 3848: "ESMTP" and its kin */
-	struct slice	 tls_version;	/* or empty */
-	struct slice	 tls_cipher;	/* or empty */
 	struct slice	 id;
 	struct slice	 recipient;	/* "for" it, without "<>"; or empty */
 	int64_t		 seconds;	/* as smtp_date's */
+	struct slice	 tls_version;	/* or empty */
+	struct slice	 tls_cipher;	/* or empty; told beside a version */
 };
 
 /*

@@ -1288,7 +1288,7 @@ do_received_all(struct slice in, const char *param)
 		t = (struct smtp_trace){ { x, len[0] }, { x, len[1] },
 		    { x, len[2] % 46 }, i % 3 == 0, { x, len[3] },
 		    { x, 1 + len[4] % 12 }, { x, 1 + len[4] % 60 },
-		    { x, len[5] }, (int64_t)(seed >> 33) };
+		    { x, len[5] }, (int64_t)(seed >> 33), { "", 0 }, { "", 0 } };
 		t.address.n += t.address.n == 0;
 		t.name.n = i % 5 == 0 ? 0 : t.name.n;
 		t.recipient.n = i % 7 == 0 ? 0 : t.recipient.n;

@@ -1,0 +1,790 @@
+# mda.bats - contrib's recipes for delivery programs, as they stand
+# procmail(1), maildrop(1), dovecot-lda(1), mdeliver(1), bogofilter(1),
+# msmtp(1), curl(1), systemd.exec(5); installed in a machine that sdboot.sh boots
+
+# shellcheck disable=SC2030,SC2031 # bats runs each test in a shell of its own
+# shellcheck disable=SC2016 # what stands in single quotes is for another shell
+# shellcheck disable=SC2034 # helper.bash uses OPTS
+
+load helper
+
+SDBOOT=$ROOT/tests/sdboot.sh
+CONTRIB=$ROOT/contrib
+MACHINE=$BATS_FILE_TMPDIR/machine
+BOXES=/var/mail/smtpd
+
+# inside COMMAND...: run it in the machine, as root
+inside() {
+	"$SDBOOT" run "$MACHINE" "$@"
+}
+
+# install_in TREE: what an administrator would copy, where the headers say
+install_in() {
+	mkdir -p "$1"/usr/local/{sbin,bin} "$1"/etc/{smtpd,sysusers.d} \
+	    "$1"/etc/{dovecot,systemd/system,systemd/system.conf.d}
+	cp "$SMTPD" "$1/usr/local/sbin/smtpd"
+	cp "$CONTRIB"/with-* "$1/usr/local/sbin/"
+	cp "$CONTRIB"/mail-* "$1/usr/local/bin/"
+	cp "$CONTRIB"/{procmailrc,maildroprc} "$1/etc/smtpd/"
+	cp "$CONTRIB"/smtpd.sysusers "$1/etc/sysusers.d/smtpd.conf"
+	cp "$CONTRIB"/{smtpd.socket,smtpd@.service} "$1/etc/systemd/system/"
+	echo example.org >"$1/etc/hostname"
+	printf 'alice\nbob\npostmaster\n' >"$1/etc/smtpd/users"
+	printf 'account default\nhost 127.0.0.1\nfrom x@example.org\n' \
+	    >"$1/etc/msmtprc"
+	printf '[Manager]\nDefaultEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
+	    >"$1/etc/systemd/system.conf.d/sanitizers.conf"
+	cat >"$1/etc/dovecot/dovecot.conf" <<-'C'
+		protocols =
+		ssl = no
+		log_path = /dev/null
+		mail_location = maildir:~/Maildir
+		mail_plugins = quota
+		passdb {
+		  driver = passwd-file
+		  args = /etc/dovecot/users
+		}
+		userdb {
+		  driver = passwd-file
+		  args = /etc/dovecot/users
+		}
+		service auth {
+		  unix_listener auth-userdb {
+		    mode = 0666
+		  }
+		}
+		service stats {
+		  unix_listener stats-writer {
+		    mode = 0666
+		  }
+		}
+		plugin {
+		  quota = maildir:User quota
+		  quota_rule = *:storage=100K
+		}
+	C
+}
+
+# accounts: who is in the machine, and what is theirs
+accounts() {
+	inside bash -ec '
+		systemd-sysusers
+		chown smtpd /etc/smtpd/maildroprc
+		chmod 600 /etc/smtpd/maildroprc
+		for u in alice bob; do
+			useradd -m $u
+			printf "%s@example.org::%s:%s::/srv/%s::\n" $u \
+			    $(id -u smtpd) $(id -g smtpd) $u
+		done >/etc/dovecot/users
+		mkdir -p /var/mail/smtpd/{alice,bob,postmaster}/{new,cur,tmp} \
+		    /srv/{alice,bob}
+		chown -R smtpd:smtpd /var/mail/smtpd /srv'
+}
+
+setup_file() {
+	"$SDBOOT" possible >"$BATS_FILE_TMPDIR/why" || return 0
+	install_in "$BATS_FILE_TMPDIR/tree"
+	"$SDBOOT" start "$MACHINE" "$BATS_FILE_TMPDIR/tree"
+	accounts
+}
+
+teardown_file() {
+	[ ! -d "$MACHINE" ] || "$SDBOOT" stop "$MACHINE"
+}
+
+teardown() {
+	[ -z "${background:-}" ] || kill "$background" 2>/dev/null || :
+}
+
+# machine PROGRAM...: skip (in CI: fail) where it cannot be, or one is missing;
+# no mail is in it
+machine() {
+	need_root
+	need systemctl pgrep nsenter "$@"
+	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
+		cat "$BATS_FILE_TMPDIR/why"
+		[ -z "${CI:-}" ] || return 1
+		skip "$(cat "$BATS_FILE_TMPDIR/why")"
+	}
+	inside find /var/mail /home /srv -type f -path '*/new/*' -delete
+	more=()
+	as=(setpriv --reuid=smtpd --regid=smtpd --clear-groups)
+}
+
+# a mail that a careless program would change
+a_letter() {
+	{
+		printf 'From: A <a@c.example>\nSubject: a letter\n'
+		printf 'Date: Tue, 3 Nov 2026 10:00:00 +0000\n'
+		printf 'Message-ID: <1@c.example>\nMIME-Version: 1.0\n'
+		printf 'Content-Type: text/plain; charset=utf-8\n\n'
+		printf 'From me to you\n.\n..\ncaf\xc3\xa9 \xff\n\n>From\n'
+		head -c 5000 /dev/zero | tr '\0' x
+		printf '\n  \n\nlast\n\n'
+	} >msg
+}
+
+# run_recipe NAME OPTION...: a session of the file in with contrib's recipe
+run_recipe() {
+	status=0
+	inside "${as[@]}" "$@" <in >out 2>log 3>&- || status=$?
+	cat out log
+}
+
+# hand_over NAME RCPT...: mail the file msg to them by the recipe
+hand_over() {
+	local recipe=$1
+	shift
+	[ -e msg ] || a_letter
+	letter_to "$@" >in
+	run_recipe "$recipe" --domain example.org "${more[@]}"
+}
+
+# verdict: the reply to the dot
+verdict() {
+	full_codes | sed 's/.* 354 \([^ ]*\) .*/\1/'
+}
+
+# in_box DIR: how many mails are in it, in the machine
+in_box() {
+	inside bash -c 'shopt -s nullglob; set -- "$1"/new/*; echo $#' - "$1"
+}
+
+# got DIR RCPT: one mail is there, the bytes of msg, with our three headers
+# in front, for RCPT
+got() {
+	rm -rf mailbox
+	mkdir -p mailbox/new
+	[ "$(in_box "$1")" = 1 ] || { echo "$(in_box "$1") mails in $1"; return 1; }
+	inside bash -c 'cat "$1"/new/*' - "$1" >mailbox/new/mail
+	is_whole mailbox/new/mail "$2"
+}
+
+# is_whole FILE RCPT: that, of a file
+is_whole() {
+	local n=$(($(wc -c <"$1") - $(wc -c <msg)))
+	[ "$n" -gt 0 ] || { echo "$1 is too short"; return 1; }
+	tail -c "+$((n + 1))" "$1" | cmp - msg || return 1
+	head -c "$n" "$1" >front
+	cat front
+	sed -E 's/^(Received: from c\.example) .*/\1/; /^[ \t]/d' front >names
+	printf '%s\n' "Return-Path: <${FROM-a@c.example}>" "Delivered-To: $2" \
+	    'Received: from c.example' | cmp - names
+}
+
+# a_full_disk DIR: a file system of 32 KB is there, with the same directories;
+# the rest of it is taken
+a_full_disk() {
+	inside bash -ec '
+		cd "$1"
+		dirs=$(find . -mindepth 1 -type d)
+		mount -t tmpfs -o "size=32k,mode=755,uid=$(id -u smtpd)" tmpfs "$1"
+		cd "$1"
+		echo "$dirs" | sort | xargs setpriv --reuid=smtpd --clear-groups \
+		    --regid=smtpd mkdir -p
+		head -c 60000 /dev/zero >filling 2>/dev/null || :
+		[ "$(stat -f -c %a .)" = 0 ]' - "$1"
+}
+
+an_ordinary_disk() {
+	inside umount "$1"
+}
+
+# defers_when_full RECIPE DIR: and takes the same mail when there is room again
+defers_when_full() {
+	a_full_disk "$2"
+	hand_over "$1" alice@example.org
+	inside find "$2" -type f -size +0 ! -name filling >found
+	an_ordinary_disk "$2"
+	cat found
+	[[ $(verdict) = 45[12]/4.* ]]
+	[ ! -s found ]
+	[ "$status" = 75 ]
+	hand_over "$1" alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+}
+
+# ---- procmail --------------------------------------------------------------
+
+@test "with-procmail: each of several recipients gets the exact bytes" {
+	machine procmail
+	hand_over with-procmail alice@example.org bob@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	[ "$status" = 0 ]
+	got $BOXES/alice alice@example.org
+	got $BOXES/bob bob@example.org
+	[ "$(inside bash -c "stat -c '%U %a' $BOXES/alice/new/*")" = \
+	    'smtpd 600' ]
+}
+
+@test "with-procmail: Content-Length is left as it came" {
+	machine procmail
+	printf 'Content-Length: 3\nSubject: x\n\nlonger than that\n' >msg
+	hand_over with-procmail alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/alice alice@example.org
+}
+
+@test "with-procmail: a full disk or a missing rcfile defers the mail" {
+	machine procmail
+	defers_when_full with-procmail $BOXES
+	inside mv /etc/smtpd/procmailrc /etc/smtpd/away
+	hand_over with-procmail alice@example.org
+	inside mv /etc/smtpd/away /etc/smtpd/procmailrc
+	[ "$(verdict)" = 451/4.3.0 ]
+	[ "$(in_box $BOXES/alice)" = 1 ]
+}
+
+@test "with-procmail: what was delivered is synced between procmail's end and 250" {
+	machine procmail strace
+	a_letter
+	letter_to alice@example.org >in
+	run_recipe env ASAN_OPTIONS=detect_leaks=0 strace -f -qq -s 4096 \
+	    -e trace=link,exit_group,syncfs,write \
+	    -e signal=none -o /tmp/trace with-procmail --domain example.org
+	inside cat /tmp/trace >trace
+	inside rm /tmp/trace
+	[ "$(verdict)" = 250/2.0.0 ]
+	grep -oE ' link\(| exit_group\(| syncfs\(|354 .*250 2\.0\.0' trace |
+	    sed -n 's/354.*250/250/; s/(//; /link/,$p' >order
+	cat order
+	# procmail's link and end, the sync, the reply to the dot, our end
+	[ "$(paste -sd ' ' order | tr -s ' ')" = \
+	    ' link exit_group syncfs 250 2.0.0 exit_group' ]
+}
+
+@test "with-procmail-d: system users get the exact bytes; an unknown one is 550 5.1.1" {
+	machine procmail
+	as=()
+	inside bash -c 'for u in alice bob; do
+		printf "DEFAULT=\$HOME/Maildir/\n" >/home/$u/.procmailrc
+		chown $u: /home/$u/.procmailrc; done'
+	hand_over with-procmail-d alice@example.org bob+lists@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got /home/alice/Maildir alice@example.org
+	got /home/bob/Maildir bob+lists@example.org
+	[ "$(inside bash -c "stat -c %U /home/bob/Maildir/new/*")" = bob ]
+	hand_over with-procmail-d nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+	[ "$status" = 0 ]
+}
+
+@test "with-procmail-d: without root, set-uid procmail does the same" {
+	machine procmail
+	inside bash -c 'printf "DEFAULT=\$HOME/Maildir/\n" >/home/alice/.procmailrc
+		chown alice: /home/alice/.procmailrc'
+	hand_over with-procmail-d alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got /home/alice/Maildir alice@example.org
+	[ "$(inside bash -c "stat -c %U /home/alice/Maildir/new/*")" = alice ]
+}
+
+@test "with-procmail-d: the extension is \$1, the null sender MAILER-DAEMON" {
+	machine procmail
+	as=()
+	inside bash -c 'cat >/home/alice/.procmailrc <<"R"
+DEFAULT=$HOME/Maildir/
+ARG=$1
+:0 c
+* ? printf "%s" "$ARG" >"$HOME/arg"
+$HOME/mbox
+R
+		rm -f /home/alice/mbox; chown alice: /home/alice/.procmailrc'
+	a_letter
+	letter_to alice+some.list@example.org |
+	    sed 's/^MAIL FROM:<.*>/MAIL FROM:<>/' >in
+	run_recipe with-procmail-d --domain example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	FROM='' got /home/alice/Maildir alice+some.list@example.org
+	[ "$(inside cat /home/alice/arg)" = some.list ]
+	[[ $(inside sed -n 1p /home/alice/mbox) = 'From MAILER-DAEMON '* ]]
+}
+
+# ---- maildrop --------------------------------------------------------------
+
+@test "with-maildrop: each recipient gets the exact bytes; an unknown one is 550 5.1.1" {
+	machine maildrop
+	hand_over with-maildrop alice@example.org bob+lists@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/alice alice@example.org
+	got $BOXES/bob bob+lists@example.org
+	hand_over with-maildrop nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+}
+
+@test "with-maildrop: one recipient of two is unknown: the other has it, and the reply says who has not" {
+	machine maildrop
+	hand_over with-maildrop alice@example.org nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+	got $BOXES/alice alice@example.org
+	grep -q '^550[ -]5\.1\.1 .*<nosuch@example\.org>' out
+	run ! grep -q '^550.*alice@example.org' out
+}
+
+@test "with-maildrop: if postmaster's Maildir is missing too, unknown users are deferred" {
+	machine maildrop
+	inside mv $BOXES $BOXES.away
+	inside mkdir $BOXES
+	hand_over with-maildrop alice@example.org
+	inside rmdir $BOXES
+	inside mv $BOXES.away $BOXES
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+@test "with-maildrop: a full disk, a missing or unsafe filter defers the mail" {
+	machine maildrop
+	defers_when_full with-maildrop $BOXES
+	inside chmod 666 /etc/smtpd/maildroprc
+	hand_over with-maildrop alice@example.org
+	inside chmod 600 /etc/smtpd/maildroprc
+	[ "$(verdict)" = 451/4.3.0 ]
+	inside mv /etc/smtpd/maildroprc /etc/smtpd/away
+	hand_over with-maildrop alice@example.org
+	inside mv /etc/smtpd/away /etc/smtpd/maildroprc
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+@test "with-maildrop: no address becomes a command, a path or an option" {
+	machine maildrop
+	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<alice/new@example.org>' 'RCPT TO:<-d@example.org>' \
+	    'RCPT TO:<"../smtpd/alice"@example.org>' \
+	    'RCPT TO:<`touch${IFS}bad`@example.org>' \
+	    'DATA' 'Subject: x' '' x . QUIT >in
+	run_recipe env -C $BOXES with-maildrop --domain example.org
+	[ "$(full_codes)" = '220 250 250/2.1.0 553/5.1.3 553/5.1.3 553/5.1.3 250/2.1.5 354 550/5.1.1 221/2.0.0' ]
+	[ "$(in_box $BOXES/alice)" = 0 ]
+	run ! inside test -e $BOXES/bad
+}
+
+@test "maildrop -d, as root: system users get the exact bytes; an unknown one is 550 5.1.1" {
+	machine maildrop
+	as=()
+	inside bash -c 'printf "to \"\$HOME/Maildir\"\n" >/home/alice/.mailfilter
+		mkdir -p /home/alice/Maildir/{new,cur,tmp}
+		chmod 600 /home/alice/.mailfilter
+		chown -R alice: /home/alice'
+	a_letter
+	letter_to alice+x@example.org >in
+	run_recipe smtpd --domain example.org --sync /home -- \
+	    maildrop -f '{sender}' -d '{user}'
+	[ "$(verdict)" = 250/2.0.0 ]
+	got /home/alice/Maildir alice+x@example.org
+	letter_to nosuch@example.org >in
+	run_recipe smtpd --domain example.org --sync /home -- \
+	    maildrop -f '{sender}' -d '{user}'
+	[ "$(verdict)" = 550/5.1.1 ]
+}
+
+# ---- Dovecot ---------------------------------------------------------------
+
+# dovecot_runs: it answers what dovecot-lda asks
+dovecot_runs() {
+	inside dovecot 2>dovecot.err || grep -q 'already running' dovecot.err
+	eventually inside test -S /run/dovecot/auth-userdb
+}
+
+@test "with-dovecot-lda: each recipient gets the exact bytes; an unknown one is 550 5.1.1" {
+	machine dovecot
+	dovecot_runs
+	hand_over with-dovecot-lda alice@example.org bob+lists@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got /srv/alice/Maildir alice@example.org
+	got /srv/bob/Maildir bob+lists@example.org
+	hand_over with-dovecot-lda nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+}
+
+@test "with-dovecot-lda: over quota is a refusal in the session, and no bounce" {
+	machine dovecot
+	dovecot_runs
+	{
+		printf 'Subject: big\n\n'
+		head -c 120000 /dev/zero | tr '\0' x | fold -w 70
+		echo
+	} >msg
+	hand_over with-dovecot-lda alice@example.org
+	[ "$(verdict)" = 550/5.7.1 ]
+	[ "$(in_box /srv/alice/Maildir)" = 0 ]
+	grep -qi quota log
+}
+
+@test "with-dovecot-lda: while Dovecot is down the mail is deferred" {
+	machine dovecot
+	inside doveadm stop || :
+	hand_over with-dovecot-lda alice@example.org
+	[[ $(verdict) = 451/4.3.* ]]
+	[ "$status" = 75 ]
+}
+
+# ---- mdeliver --------------------------------------------------------------
+
+@test "with-mdeliver: listed users get the exact bytes; others are 550 5.1.1 at RCPT" {
+	machine mdeliver
+	hand_over with-mdeliver alice@example.org nosuch@example.org \
+	    bob+lists@example.org
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 550/5.1.1 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
+	got $BOXES/alice alice@example.org
+	got $BOXES/bob bob+lists@example.org
+}
+
+@test "with-mdeliver: a full disk or a missing Maildir defers the mail" {
+	machine mdeliver
+	defers_when_full with-mdeliver $BOXES
+	inside mv $BOXES/alice $BOXES/away
+	hand_over with-mdeliver alice@example.org
+	inside mv $BOXES/away $BOXES/alice
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+# ---- sendmail --------------------------------------------------------------
+
+# a_smarthost: the plain unit listens on the machine's port 25, for Maildirs
+a_smarthost() {
+	inside ln -sf /usr/bin/msmtp /usr/sbin/sendmail
+	inside systemctl start smtpd.socket
+}
+
+@test "with-sendmail: msmtp sends the exact bytes to the next server, once for all recipients" {
+	machine msmtp
+	a_smarthost
+	more=(--relay)
+	hand_over with-sendmail alice@example.org bob@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	for user in alice bob; do
+		rm -rf mailbox
+		mkdir -p mailbox/new
+		inside bash -c "cat $BOXES/$user/new/*" >mailbox/new/mail
+		stored_is msg mailbox
+		header Received mailbox/new/mail >hops
+		[ "$(wc -l <hops)" = 2 ]
+		[ "$(header Return-Path mailbox/new/mail)" = '<a@c.example>' ]
+		[ "$(header Delivered-To mailbox/new/mail)" = "$user@example.org" ]
+	done
+}
+
+@test "with-sendmail: what the next server refuses is refused, what it defers is deferred" {
+	machine msmtp
+	a_smarthost
+	more=(--relay)
+	hand_over with-sendmail nosuch@example.org
+	[[ $(verdict) = 55?/5.* ]]
+	inside mv $BOXES $BOXES.away
+	hand_over with-sendmail alice@example.org
+	inside mv $BOXES.away $BOXES
+	[[ $(verdict) = 45?/4.* ]]
+	inside systemctl stop smtpd.socket
+	hand_over with-sendmail alice@example.org
+	[[ $(verdict) = 45?/4.* ]]
+	[ "$status" = 75 ]
+	[ "$(in_box $BOXES/alice)" = 0 ]
+}
+
+@test "with-sendmail: \$SENDMAIL gets -i, the sender, all recipients, and the mail as a relay's" {
+	cat >standin <<-'S'
+		#!/bin/sh
+		for a; do printf '%s|' "$a"; done >args
+		cat >mail
+		exit "$(cat code)"
+	S
+	chmod 755 standin
+	ln -s "$SMTPD" smtpd
+	export SENDMAIL=$PWD/standin PATH=$PWD:$PATH
+	a_letter
+	echo 0 >code
+	letter_to 'x@a.example' 'y+z@b.example' >in
+	"$CONTRIB/with-sendmail" --relay --domain example.org <in >out 2>log
+	[ "$(verdict)" = 250/2.0.0 ]
+	[ "$(cat args)" = '-i|-f|a@c.example|--|x@a.example|y+z@b.example|' ]
+	tail -c "$(wc -c <msg)" mail | cmp - msg
+	run ! grep -qE '^(Return-Path|Delivered-To):' mail
+	[ "$(grep -c '^Received:' mail)" = 1 ]
+	echo 67 >code
+	sed -i 's/^MAIL FROM:<.*>/MAIL FROM:<>/' in
+	"$CONTRIB/with-sendmail" --relay --domain example.org <in >out 2>log
+	[ "$(verdict)" = 550/5.1.1 ]
+	[ "$(cat args)" = '-i|-f||--|x@a.example|y+z@b.example|' ]
+	echo 69 >code
+	status=0
+	"$CONTRIB/with-sendmail" --relay --domain example.org <in >out 2>log ||
+	    status=$?
+	[ "$(verdict)" = 451/4.3.5 ]
+	[ "$status" = 75 ]
+}
+
+@test "with-sendmail: no one may send elsewhere whom nothing allows to" {
+	ln -s "$SMTPD" smtpd
+	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<x@elsewhere.example>' DATA QUIT >in
+	SENDMAIL=/bin/true PATH=$PWD:$PATH "$CONTRIB/with-sendmail" \
+	    --domain example.org <in >out 2>log
+	[ "$(full_codes)" = '220 250 250/2.1.0 550/5.7.1 554/5.5.1 221/2.0.0' ]
+}
+
+# ---- bogofilter ------------------------------------------------------------
+
+# trained: bogofilter knows a spam and a ham
+trained() {
+	inside bash -ec '
+		rm -rf /var/lib/bogofilter
+		mkdir /var/lib/bogofilter
+		for i in 1 2 3; do
+			printf "Subject: $i\n\ncheap pills casino winner prize\n" |
+			    bogofilter -s -d /var/lib/bogofilter
+			printf "Subject: $i\n\nminutes meeting agenda tuesday\n" |
+			    bogofilter -n -d /var/lib/bogofilter
+		done
+		chown -R smtpd: /var/lib/bogofilter'
+}
+
+@test "with-bogofilter: the mail arrives with a word of bogofilter's, else unchanged" {
+	machine procmail bogofilter
+	trained
+	a_letter
+	hand_over with-bogofilter alice@example.org bob@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	for user in alice bob; do
+		inside bash -c "cat $BOXES/$user/new/*" >filtered
+		[ "$(grep -ac '^X-Bogosity: ' filtered)" = 1 ]
+		sed '/^X-Bogosity: /d' filtered >plain
+		is_whole plain $user@example.org
+	done
+}
+
+@test "with-bogofilter: a word list that cannot be read defers the mail" {
+	machine procmail bogofilter
+	inside rm -rf /var/lib/bogofilter
+	hand_over with-bogofilter alice@example.org
+	[ "$(verdict)" = 451/4.3.0 ]
+	[ "$status" = 75 ]
+	[ "$(in_box $BOXES/alice)" = 0 ]
+}
+
+@test "mail-filtered: the program gets what comes out, its exit status is the outcome" {
+	OPTS=(-n mx.example -d example.org --spool . -- "$CONTRIB/mail-filtered"
+	    "sed s/^Subject:/Betreff:/" "$PWD/prog" '*' 'two words' '')
+	cat >prog <<-'S'
+		#!/bin/sh
+		for a; do printf '%s|' "$a"; done >args
+		cat >mail
+		ls -l /proc/self/fd >fds
+		exit 77
+	S
+	chmod 755 prog
+	mail_to u@example.org
+	[ "$(verdict)" = 550/5.7.1 ]
+	[ "$(cat args)" = '*|two words||' ]
+	grep -q '^Betreff: a letter$' mail
+	# nothing is open but 0, 1, 2 and what ls itself looks at
+	[ "$(grep -cE ' [0-9]+ -> ' fds)" = 4 ]
+	grep -q ' 0 -> .*(deleted)$' fds
+}
+
+@test "mail-filtered: a filter that fails, or swallows the mail, defers it" {
+	local filter
+	printf '#!/bin/sh\ncat >mail\n' >prog
+	printf '#!/bin/sh\ncat; exit 1\n' >fails
+	chmod 755 prog fails
+	for filter in "$PWD/fails" false true 'sh -c kill${IFS}-9${IFS}$$' /no/such/filter \
+	    'head -c 10' 'bogofilter -e -p -d /no/such/directory'; do
+		OPTS=(-n mx.example -d example.org --spool . --
+		    "$CONTRIB/mail-filtered" "$filter" "$PWD/prog")
+		mail_to u@example.org
+		echo "$filter: $(verdict)"
+		[ "$(verdict)" = 451/4.3.0 ]
+		[ ! -e mail ]
+	done
+}
+
+# ---- a command, a webhook --------------------------------------------------
+
+@test "mail-to-command: the command gets mail and envelope; no address reaches its shell" {
+	OPTS=(-n mx.example -d example.org --spool . -- "$CONTRIB/mail-to-command"
+	    sh -c 'cat >"$0/mail.$MESSAGE_ID"; printf "%s %s" "$SENDER" "$RECIPIENT" >"$0/who"'
+	    "$PWD")
+	a_letter
+	mail_to 'u`touch$bad`;x@example.org' '"$(touch bad)"@example.org'
+	cat out
+	[[ $(full_codes) = *' 354 250/2.0.0 221/2.0.0' ]]
+	[ "$(count .)" -gt 0 ]
+	[ ! -e bad ]
+	[ "$(cat who)" = 'a@c.example "$(touch bad)"@example.org' ]
+	tail -c "$(wc -c <msg)" mail.* | cmp - msg
+}
+
+@test "mail-to-command: whatever the command fails with, the mail is deferred; its word is told" {
+	local how
+	for how in 'exit 1' 'exit 67' 'exit 77' 'exit 99' 'exit 100' 'kill -9 $$'
+	do
+		OPTS=(-n mx.example -d example.org --spool . --
+		    "$CONTRIB/mail-to-command" sh -c "$how")
+		mail_to u@example.org
+		[ "$(verdict)" = 451/4.3.0 ]
+	done
+	OPTS=(-n mx.example -d example.org --spool . --
+	    "$CONTRIB/mail-to-command" sh -c 'echo 4.2.2 over quota; exit 1')
+	mail_to u@example.org
+	grep -q '^451 4\.2\.2 over quota' out
+	OPTS=(-n mx.example -d example.org --spool . --
+	    "$CONTRIB/mail-to-command" /no/such/command)
+	mail_to u@example.org
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+# an_application: an HTTP server; it answers /NNN with that status, and keeps
+# the request in the files posted and fields; $port is its port
+an_application() {
+	need curl
+	local python=python3
+	[ ! -x /usr/bin/python3 ] || python=/usr/bin/python3
+	mkfifo ready
+	"$python" - >/dev/null 2>app.err 3>&- <<-'P' &
+		import http.server
+
+
+		class App(http.server.BaseHTTPRequestHandler):
+		    def do_POST(self):
+		        n = int(self.headers['Content-Length'])
+		        open('posted', 'wb').write(self.rfile.read(n))
+		        open('fields', 'w').write(str(self.headers))
+		        self.send_response(int(self.path[1:]))
+		        self.send_header('Content-Length', '0')
+		        self.end_headers()
+
+
+		server = http.server.HTTPServer(('127.0.0.1', 0), App)
+		open('ready', 'w').write(str(server.server_port))
+		server.serve_forever()
+	P
+	background=$!
+	port=$(cat ready)
+}
+
+# post STATUS: mail the file msg to the application, that answers so
+post() {
+	OPTS=(-n mx.example -d example.org --spool . --
+	    "$CONTRIB/mail-to-webhook" "http://127.0.0.1:$port/$1")
+	mail_to 'u+x@example.org'
+}
+
+@test "mail-to-webhook: the exact bytes are posted, with the envelope" {
+	an_application
+	a_letter
+	launched
+	post 200
+	[ "$(verdict)" = 250/2.0.0 ]
+	is_whole posted u+x@example.org
+	grep -qi '^Content-Type: message/rfc822' fields
+	grep -qE '^X-[A-Za-z-]+: <?a@c\.example>?$' fields
+	grep -qE '^X-[A-Za-z-]+: <?u\+x@example\.org>?$' fields
+	id=$(sed -n 's/^250 2\.0\.0 .* \([^ ]*\)\r$/\1/p' out | tail -n 1)
+	grep -qE "^X-[A-Za-z-]+: $id\$" fields
+}
+
+@test "mail-to-webhook: 2xx is delivered, 413 and 422 refuse, the rest defers" {
+	an_application
+	while read -r answer want; do
+		post "$answer"
+		echo "$answer: $(verdict)"
+		[[ $(verdict) = "$want" ]]
+	done <<-'T'
+		201 250/2.0.0
+		204 250/2.0.0
+		413 554/5.3.0
+		422 554/5.3.0
+		301 451/4.3.0
+		408 451/4.3.0
+		429 451/4.3.0
+		500 451/4.3.0
+		503 451/4.3.0
+	T
+	kill "$background"
+	wait "$background" || :
+	post 200
+	[ "$(verdict)" = 451/4.3.0 ]
+	[ "$status" = 75 ]
+}
+
+# ---- the units -------------------------------------------------------------
+
+# unit DROP-IN: clients at the socket get the strict unit with it
+unit() {
+	local etc=/etc/systemd/system/smtpd@.service.d
+	inside systemctl stop smtpd.socket 'smtpd@*.service'
+	inside rm -rf $etc
+	inside mkdir $etc
+	inside tee "$etc/$1" <"$CONTRIB/$1" >/dev/null
+	inside systemctl daemon-reload
+	inside systemctl start smtpd.socket
+}
+
+plain_unit() {
+	inside systemctl stop smtpd.socket
+	inside rm -rf /etc/systemd/system/smtpd@.service.d
+	inside systemctl daemon-reload
+}
+
+# mailed RCPT: a session at port 25
+mailed() {
+	{
+		printf '%s\r\n' "$1" >rcpt
+		[ -e msg ] || a_letter
+		sed 's/^\./../; s/$/\r/' msg
+		printf .
+	} >crlf
+	inside bash -c "$(declare -f converse); converse \"\$@\"" - \
+	    127.0.0.1 25 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    "RCPT TO:<$1>" DATA "$(cat crlf)" QUIT >out
+	cat out
+	inside journalctl -q --sync
+	inside journalctl -q -n 20 -o cat SYSLOG_IDENTIFIER=smtpd
+}
+
+@test "mda.conf: procmail delivers the exact bytes under the strict unit, as smtpd" {
+	machine procmail
+	unit mda.conf
+	mailed alice@example.org
+	plain_unit
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/alice alice@example.org
+	[ "$(inside bash -c "stat -c '%U %a' $BOXES/alice/new/*")" = \
+	    'smtpd 600' ]
+}
+
+@test "mda.conf: without its rcfile the mail is deferred" {
+	machine procmail
+	unit mda.conf
+	inside mv /etc/smtpd/procmailrc /etc/smtpd/away
+	mailed alice@example.org
+	inside mv /etc/smtpd/away /etc/smtpd/procmailrc
+	plain_unit
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+@test "mda-suid.conf: procmail -d delivers the exact bytes to a system user" {
+	machine procmail
+	inside bash -c 'printf "DEFAULT=\$HOME/Maildir/\n" >/home/alice/.procmailrc
+		chown alice: /home/alice/.procmailrc'
+	unit mda-suid.conf
+	mailed alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	mailed nosuch@example.org
+	plain_unit
+	[ "$(verdict)" = 550/5.1.1 ]
+	got /home/alice/Maildir alice@example.org
+	[ "$(inside bash -c "stat -c %U /home/alice/Maildir/new/*")" = alice ]
+}
+
+@test "mda.conf and mda-suid.conf: systemd-analyze verify has nothing to say" {
+	need systemd-analyze
+	local conf
+	for conf in mda.conf mda-suid.conf; do
+		mkdir -p "$conf.d/smtpd@.service.d"
+		cp "$CONTRIB"/smtpd{.socket,@.service} "$conf.d/"
+		cp "$CONTRIB/$conf" "$conf.d/smtpd@.service.d/"
+		systemd-analyze verify --man=no "$PWD/$conf.d/smtpd.socket" \
+		    "$PWD/$conf.d/smtpd@.service" >said 2>&1
+		cat said
+		[ ! -s said ]
+	done
+}

@@ -40,7 +40,7 @@ static struct text {
 } verdict;
 
 static const char *const status_name[] = {
-	"ok", "syntax", "long", "unknown", "value"
+	"ok", "syntax", "long", "unknown", "value", "more"
 };
 static struct { char *begin, *end; } places[PLACES];	/* see place() */
 static bool at_begin;			/* of their place: where inputs go */
@@ -1303,6 +1303,275 @@ do_received_all(struct slice in, const char *param)
 	say("agrees");
 }
 
+/* ---- programs, policy, neighbours ------------------------------------- */
+
+/* template|recipient|user|domain|extension|sender; parameter "quoted",
+ * "sender-quoted"; a value "-" is one that is not to be replaced */
+static void
+do_argument(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	struct smtp_arguments v;
+	char *buf = place(OUT, PLACE_SIZE);
+	struct smtp_text t = { buf, PLACE_SIZE, 0, false };
+	size_t n;
+
+	if (parts(in, part) != 6)
+		die("not six parts");
+	for (int i = 1; i < 6; i++)
+		if (smtp_is(part[i], "~"))
+			part[i] = (struct slice){ NULL, 0 };
+	v = (struct smtp_arguments){ part[1], part[2], part[3], part[4],
+	    part[5], strcmp(param, "quoted") == 0,
+	    strcmp(param, "sender-quoted") == 0 };
+	if (!ok(smtp_put_argument(&t, part[0], &v), NULL, 0))
+		return;
+	say_slice(smtp_written(&t));
+	n = t.n;
+	for (size_t size = 0; size < n; size++) {
+		t = (struct smtp_text){ place(OUT_CUT, size), size, 0, false };
+		if (smtp_put_argument(&t, part[0], &v) != SMTP_ELONG)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
+static void
+do_has_argument(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_has_argument(in));
+}
+
+/* local|domain */
+static void
+do_address(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+
+	(void)param;
+	two_parts(in, part);
+	smtp_put_address(&t, part[0], part[1]);
+	say_slice(smtp_written(&t));
+	say(" %s", smtp_needs_quotes(part[0]) ? "quoted" : "plain");
+}
+
+static void
+do_shell(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_is_shell(in));
+}
+
+static void
+do_environment(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_fits_environment(in));
+}
+
+static void
+do_enhanced(struct slice in, const char *param)
+{
+	struct slice out[2];
+
+	memset(out, FRESH, sizeof(out));
+	if (!ok(smtp_parse_enhanced(in, param[0], &out[0], &out[1]), out,
+	    sizeof(out)))
+		return;
+	say_part(in, out[0]);
+	say(" ");
+	say_part(in, out[1]);
+}
+
+/* in two pieces, cut at every place, and octet by octet */
+static void
+do_last(struct slice in, const char *param)
+{
+	struct smtp_last whole = { .n = 0 }, l;
+	struct slice want, got;
+
+	(void)param;
+	smtp_last(&whole, in);
+	want = smtp_last_line(&whole);
+	say_slice(want);
+	for (size_t cut = 0; cut <= in.n; cut++) {
+		l = (struct smtp_last){ .n = 0 };
+		smtp_last(&l, (struct slice){ in.p, cut });
+		for (size_t i = cut; i < in.n; i++)
+			smtp_last(&l, (struct slice){ in.p + i, 1 });
+		got = smtp_last_line(&l);
+		if (got.n != want.n || memcmp(got.p, want.p, got.n) != 0)
+			say(" !otherwise, cut at %zu", cut);
+	}
+}
+
+static void
+do_words(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, smtp_put_words);
+}
+
+/* every beginning of it wants more, until it is complete */
+static void
+do_policy(struct slice in, const char *param)
+{
+	static const char *const names[] = { "pass", "refuse", "prepend",
+	    "warn", "other" };
+	struct smtp_policy p, q;
+	enum smtp_status status;
+
+	(void)param;
+	memset(&p, FRESH, sizeof(p));
+	status = smtp_parse_policy(in, &p);
+	for (size_t n = 0; n < in.n; n++) {
+		struct slice head = placed(PART, (struct slice){ in.p, n });
+		enum smtp_status s = smtp_parse_policy(head, &q);
+
+		if (s != SMTP_EMORE && s != status)
+			say("!otherwise, cut at %zu ", n);
+	}
+	if (!ok(status, &p, sizeof(p)))
+		return;
+	say("%s", names[p.action]);
+	if (p.action == SMTP_REFUSE) {
+		say(" ");
+		say_slice(p.code);
+		say(" [");
+		say_slice(p.enhanced);
+		say("]");
+	}
+	say(" ");
+	say_slice(p.text);
+}
+
+static void
+say_ip(const unsigned char ip[16])
+{
+	char buf[INET6_ADDRSTRLEN];
+
+	say("%s", inet_ntop(AF_INET6, ip, buf, sizeof(buf)));
+}
+
+/* what is behind the header stands behind a bar, and is not looked at */
+static void
+do_proxy(struct slice in, const char *param)
+{
+	struct { struct smtp_proxy p; size_t used; } out, o;
+	enum smtp_status status;
+
+	(void)param;
+	memset(&out, FRESH, sizeof(out));
+	status = smtp_parse_proxy(in, &out.p, &out.used);
+	for (size_t n = 0; n < in.n; n++) {
+		struct slice head = placed(PART, (struct slice){ in.p, n });
+		enum smtp_status s = smtp_parse_proxy(head, &o.p, &o.used);
+
+		if (s == SMTP_OK && (status != SMTP_OK || o.used != out.used ||
+		    n < o.used))
+			say("!complete at %zu ", n);
+		if (s != SMTP_EMORE && s != status)
+			say("!otherwise, cut at %zu ", n);
+		if (s == SMTP_EMORE && status == SMTP_OK && n >= out.used)
+			say("!wants more at %zu ", n);
+	}
+	if (!ok(status, &out, sizeof(out)))
+		return;
+	say("%zu ", out.used);
+	if (out.p.local) {
+		say("local");
+		return;
+	}
+	say_ip(out.p.source);
+	say(" %u ", out.p.source_port);
+	say_ip(out.p.destination);
+	say(" %u%s%s", out.p.destination_port, out.p.ipv6 ? " v6" : "",
+	    out.p.tls ? " tls " : "");
+	say_slice(out.p.tls_version);
+	say(out.p.tls_cipher.n > 0 ? "/" : "");
+	say_slice(out.p.tls_cipher);
+}
+
+static void
+do_xclient(struct slice in, const char *param)
+{
+	static const char *const names[] = { "NAME", "ADDR", "PORT", "PROTO",
+	    "HELO", "LOGIN", "DESTADDR", "DESTPORT" };
+	static struct smtp_xclient x;
+	const char *blank = "";
+
+	(void)param;
+	if (!ok(smtp_parse_xclient(in, &x), NULL, 0))
+		return;
+	for (int i = 0; i < SMTP_X_ATTRIBUTES; i++) {
+		if (!x.given[i])
+			continue;
+		say("%s%s=", blank, names[i]);
+		say_slice(x.value[i]);
+		blank = " ";
+	}
+}
+
+static void
+do_base64(struct slice in, const char *param)
+{
+	char *buf = place(OUT, PLACE_SIZE);
+	size_t n, m;
+
+	(void)param;
+	memset(&n, FRESH, sizeof(n));
+	if (!ok(smtp_base64(in, buf, PLACE_SIZE, &n), &n, sizeof(n)))
+		return;
+	say_slice((struct slice){ buf, n });
+	for (size_t size = 0; size <= n; size++)
+		if (smtp_base64(in, place(OUT_CUT, size), size, &m) !=
+		    (size < n ? SMTP_ELONG : SMTP_OK))
+			say(" !wrong with a size of %zu", size);
+}
+
+static void
+do_plain(struct slice in, const char *param)
+{
+	struct slice out[3];
+
+	(void)param;
+	memset(out, FRESH, sizeof(out));
+	if (!ok(smtp_parse_plain(in, &out[0], &out[1], &out[2]), out,
+	    sizeof(out)))
+		return;
+	for (int i = 0; i < 3; i++) {
+		say("[");
+		say_part(in, out[i]);
+		say("]");
+	}
+}
+
+static void
+do_tls_word(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_is_tls_word(in));
+}
+
+/* nets|address; "bad" for what are no networks */
+static void
+do_nets(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	unsigned char ip[16];
+
+	(void)param;
+	two_parts(in, part);
+	if (!smtp_is_nets(part[0])) {
+		say("bad");
+		return;
+	}
+	if (part[1].n > 0 && smtp_parse_ip(part[1], ip) != SMTP_OK)
+		die("no address");
+	yes_no(smtp_nets_match(part[0], part[1].n > 0 ? ip : NULL));
+}
+
 /* ---- the table -------------------------------------------------------- */
 
 static const struct {
@@ -1348,6 +1617,21 @@ static const struct {
 	{ "date-all",		do_date_all,		false },
 	{ "received",		do_received,		false },
 	{ "received-all",	do_received_all,	false },
+	{ "argument",		do_argument,		false },
+	{ "has-argument",	do_has_argument,		false },
+	{ "address",		do_address,		false },
+	{ "shell",		do_shell,		false },
+	{ "environment",	do_environment,		false },
+	{ "enhanced",		do_enhanced,		false },
+	{ "last",		do_last,			false },
+	{ "words",		do_words,		false },
+	{ "policy",		do_policy,		false },
+	{ "proxy",		do_proxy,		false },
+	{ "xclient",		do_xclient,		false },
+	{ "base64",		do_base64,		false },
+	{ "plain",		do_plain,		false },
+	{ "tls-word",		do_tls_word,		false },
+	{ "nets",		do_nets,			false },
 };
 
 /* cut the column that begins at *p off the row */

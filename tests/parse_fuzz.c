@@ -250,6 +250,68 @@ fuzz_streams(struct slice in, size_t cut)
 	MUST(smtp_utf8_valid(in) == (!u.bad && u.left == 0));
 }
 
+/* whatever it is, the same for every beginning, and within */
+static void
+fuzz_neighbours(struct slice in, size_t cut)
+{
+	struct smtp_proxy p, q;
+	struct smtp_policy policy;
+	static struct smtp_xclient x;
+	struct slice zid, cid, password, code, text;
+	enum smtp_status all, some;
+	size_t used, n;
+	char buf[ROOM];
+	unsigned char ip[16] = { 0 };
+
+	all = smtp_parse_proxy(in, &p, &used);
+	some = smtp_parse_proxy(part(in, 0, cut), &q, &n);
+	MUST(all != SMTP_OK || used <= in.n);
+	MUST(some == SMTP_EMORE || some == all);
+	MUST(some != SMTP_OK || n == used);
+	all = smtp_parse_policy(in, &policy);
+	if (all == SMTP_OK) {
+		within(policy.all, in);
+		MUST((policy.action == SMTP_REFUSE) == (policy.code.n == 3));
+	}
+	(void)smtp_parse_xclient(in, &x);
+	if (smtp_base64(in, buf, sizeof(buf), &n) == SMTP_OK)
+		MUST(n <= in.n / 4 * 3);
+	if (smtp_parse_plain(in, &zid, &cid, &password) == SMTP_OK) {
+		within(zid, in);
+		within(password, in);
+		MUST(zid.n + cid.n + password.n + 2 == in.n);
+	}
+	if (smtp_parse_enhanced(in, 0, &code, &text) == SMTP_OK) {
+		within(code, in);
+		within(text, in);
+	}
+	if (smtp_is_nets(in))
+		(void)smtp_nets_match(in, ip);
+	(void)smtp_is_tls_word(in);
+	(void)smtp_is_shell(in);
+	(void)smtp_fits_environment(in);
+}
+
+static void
+fuzz_program(struct slice in, size_t cut)
+{
+	const struct slice a = part(in, 0, cut), b = part(in, cut, in.n);
+	struct smtp_arguments v = { b, b, b, b, b, false, false };
+	struct smtp_last whole = { .n = 0 }, pieces = { .n = 0 };
+	char buf[ROOM];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (smtp_put_argument(&t, a, &v) == SMTP_OK && t.n > 0)
+		MUST(t.p[0] != '-' || (a.n > 0 && a.p[0] == '-'));
+	smtp_last(&whole, in);
+	smtp_last(&pieces, a);
+	smtp_last(&pieces, b);
+	MUST(smtp_same(smtp_last_line(&whole), smtp_last_line(&pieces)));
+	t = SMTP_TEXT(buf);
+	if (a.n > 0 && a.n <= SMTP_MAILBOX_MAX)
+		smtp_put_address(&t, a, b);
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 {
@@ -267,5 +329,7 @@ LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 	fuzz_writing(in, cut);
 	fuzz_data(in, cut, (enum smtp_newline)(p[1] % 3), (p[1] & 8) != 0);
 	fuzz_streams(in, cut);
+	fuzz_program(in, cut);
+	fuzz_neighbours(in, cut);
 	return 0;
 }

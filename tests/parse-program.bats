@@ -1,0 +1,237 @@
+# parse-program.bats - arguments and environment of a program, what it says, and
+# what a policy server says.  RFC 3463 section 2; Postfix, access(5)
+#
+# A row is input, verdict, reason; parse_driver.c says how octets are written.
+
+load parse
+
+@test "argument: placeholders are replaced once, and nothing else is" {
+	"$DRIVER" argument <<-'S'
+		{recipient}|u@d|U|D|e|s		u@d	the address
+		{user}|u@d|UsEr|D|e|s		user	in lower case
+		{domain}|u@d|U|D.Org|e|s	d.org	in lower case
+		{extension}|u@d|U|D|Ext|s	Ext	as it was sent
+		{extension}|u@d|U|D||s		\e	empty
+		{sender}|u@d|U|D|e|S@c		S@c	the sender
+		a{user}b{user}|u@d|U|D|e|s	aubu	twice
+		{user}|u@d|{domain}|D|e|s	{domain}	not again
+		{{user}}|u@d|U|D|e|s		{u}	braces around it
+		{user|u@d|U|D|e|s		{user	half of one
+		{USER}{x}{}{recipients}|u@d|U|D|e|s	{USER}{x}{}{recipients}	none of them
+		\e|u@d|U|D|e|s			\e	empty
+		{recipient}{sender}|u@d|U|D|e|~	u@d{sender}	one that has no value
+	S
+}
+
+@test "argument: no value makes an option or a path" {
+	"$DRIVER" argument <<-'S'
+		{recipient}|-u@d|-u|D|e|s	value	a hyphen in front
+		{user}|-u@d|-u|D|e|s		value	of the user
+		x{user}|-u@d|-u|D|e|s		x-u	behind something
+		-{user}|-u@d|-u|D|e|s		--u	behind a hyphen of the administrator's
+		{extension}{user}|-u@d|-u|D||s	value	behind nothing
+		{extension}{user}|-u@d|-u|D|e|s	e-u	behind something that came
+		{sender}|u@d|U|D|e|-s@c		value	of the sender
+		{recipient}|a/b@d|a/b|D|e|s	a/b@d	a slash in an address
+		{user}|a/b@d|a/b|D|e|s		value	in a user
+		{extension}|u@d|U|D|a/b|s	value	in an extension
+		/m/{recipient}|a/b@d|a/b|D|e|s	value	in a path
+		/m/{sender}|u@d|U|D|e|a/b@c	value	the sender, in a path
+		{sender}|u@d|U|D|e|a/b@c	a/b@c	the sender alone
+		{domain}|u@d|-u|D|e|-s		d	another's hyphen
+	S
+	"$DRIVER" argument quoted <<-'S'
+		{recipient}|u@d|U|D|e|s		value	it needs quotes
+		{user}|u@d|U|D|e|s		value	and so does a part of it
+		{extension}|u@d|U|D|e|s		value	any part
+		{domain}|u@d|U|D|e|s		d	but not the domain
+		{sender}|u@d|U|D|e|s		s	nor the sender
+	S
+	"$DRIVER" argument sender-quoted <<-'S'
+		{recipient}{domain}|u@d|U|D|e|s	u@dd	another's quotes
+		{sender}|u@d|U|D|e|s		value	its own
+	S
+}
+
+@test "argument: which have placeholders" {
+	"$DRIVER" has-argument <<-'S'
+		{user}			yes	one
+		a{sender}b		yes	within
+		{extension		no	half of one
+		{recipients}		no	all of them is another matter
+		{User}			no	in this case only
+		\e			no	nothing
+	S
+}
+
+@test "address: quotes stay where they are needed" {
+	"$DRIVER" address <<-'S'
+		u|d			u@d plain	none
+		"u"|d			u@d plain	not needed
+		"u.v+w"|d		u.v+w@d plain	not needed
+		"\\u"|d			u@d plain	a backslash that is not needed
+		"u v"|d			"u v"@d quoted	a blank
+		".u"|d			".u"@d quoted	a dot in front
+		"u..v"|d		"u..v"@d quoted	two dots
+		""|d			""@d quoted	nothing
+		"u@v"|d			"u@v"@d quoted	an at
+		"u\\"v"|d		"u\\"v"@d quoted	a quote
+		\xc3\xa4|d		\xc3\xa4@d plain	UTF-8
+	S
+}
+
+@test "shell: which programs take a command behind -c" {
+	"$DRIVER" shell <<-'S'
+		sh			yes	the one
+		/bin/sh			yes	with a path
+		/usr/bin/env		no	not this
+		./bash			yes	any path
+		zsh			yes	others
+		/sbin/runuser		yes	by way of one
+		shx			no	a longer name
+		xsh			no	another
+		sh/			no	no name
+		/bin/sh/x		no	not the last part
+		\e			no	nothing
+	S
+}
+
+@test "environment: which values may stand in it" {
+	"$DRIVER" environment <<-'S'
+		\e			yes	nothing
+		a=b $(x) `y`		yes	what no shell looks at
+		()			no	a function
+		() { :; }		no	a function
+		(			yes	half of it
+		x()			yes	not in front
+		a\nb			no	a line feed
+		a\tb			no	a control octet
+		a\x7fb			no	a control octet
+		a\x00b			no	NUL
+		\xc3\xa4		yes	UTF-8
+		\xc3			no	no UTF-8
+		\xff			no	no UTF-8
+	S
+}
+
+@test "enhanced: a code of the class, a blank and words" {
+	"$DRIVER" enhanced 4 <<-'S'
+		4.2.2 over quota	4.2.2 over quota	as it should be
+		4.2.2   over quota\s\s	4.2.2 over quota	blanks around
+		4.123.123 x		4.123.123 x	three digits
+		4.1234.1 x		syntax	four
+		4.1.1234 x		syntax	four
+		4.2.2			syntax	no words
+		4.2.2\s			syntax	no words
+		4.2.2x			syntax	no blank
+		4.2 x			syntax	two numbers
+		4..2 x			syntax	an empty one
+		3.2.2 x			syntax	no class
+		44.2.2 x		syntax	no class
+		5.2.2 x			value	another class
+		2.2.2 x			value	another class
+		\s4.2.2 x		syntax	a blank in front
+		\e			syntax	nothing
+	S
+	"$DRIVER" enhanced <<-'S'
+		4.2.2 x			4.2.2 x	either
+		5.2.2 x			5.2.2 x	either
+		2.2.2 x			value	not this
+	S
+}
+
+@test "last: the last line that is not empty, if it is fit" {
+	"$DRIVER" last <<-'S'
+		a			a	without an end
+		a\n			a	with one
+		a\r\n			a	with CRLF
+		a\n\n\r\n\n		a	empty lines behind
+		a\nb			b	the last
+		a\nb\n			b	the last
+		\n\na			a	empty lines before
+		\e			\e	nothing
+		\n			\e	nothing
+		\r\n			\e	nothing
+		a\rb\n			\e	a CR within
+		a\r\r\n			\e	two CR
+		a\tb			\e	a control octet
+		\xc3\xa4		\e	no ASCII
+		\xc3\xa4\nb		b	the line before does not count
+		b\n\xc3\xa4		\e	and the one behind does
+		a\x00b			\e	NUL
+		\{200}x			\{200}x	the longest
+		\{201}x			\e	one more
+		\{201}x\na		a	another line
+		a\n\{300}x\n		\e	not the one before
+		\{200}x\r\n		\{200}x	its end does not count
+	S
+}
+
+@test "words: printable ASCII, the rest is ?, 200 octets" {
+	"$DRIVER" words <<-'S'
+		a b			a b	as they are
+		a\r\nb			a??b	line ends
+		\xc3\xa4		??	no ASCII
+		\{201}x			\{200}x	too many
+		\e			\e	nothing
+	S
+}
+
+@test "policy: the first action, ended by an empty line" {
+	"$DRIVER" policy <<-'S'
+		action=DUNNO\n\n	pass\s	passes
+		action=ok\n\n		pass\s	in any case
+		action=DEFER_IF_REJECT x\n\n	pass x	passes
+		action=DUNNO\r\n\r\n	pass\s	CRLF
+		ACTION=DUNNO\n\n	pass\s	the name, too
+		a=b\naction=OK\nc=d\n\n	pass\s	among others
+		action=OK\naction=REJECT\n\n	pass\s	the first
+		action=OK\n\naction=REJECT\n\n	pass\s	what is behind is not looked at
+		action=OK\n		more	no empty line
+		action=OK		more	no line end
+		\e			more	nothing
+		\n			syntax	no action
+		action=\n\n		syntax	an empty one
+		action\n\n		syntax	no value
+		xaction=OK\n\n		syntax	another name
+		hello\n\n		syntax	no pair
+	S
+}
+
+@test "policy: what refuses, with its code" {
+	"$DRIVER" policy <<-'S'
+		action=REJECT\n\n	refuse 554 []\s	bare
+		action=reject no\n\n	refuse 554 [] no	with words
+		action=REJECT 5.7.23 no\n\n	refuse 554 [5.7.23] no	with a code of its class
+		action=REJECT 4.7.1 no\n\n	refuse 554 [] 4.7.1 no	with one of another
+		action=DEFER\n\n	refuse 450 []\s	later
+		action=DEFER_IF_PERMIT 4.2.0 x\n\n	refuse 450 [4.2.0] x	later
+		action=450\n\n		refuse 450 []\s	a code
+		action=421 4.7.1 x\n\n	refuse 421 [4.7.1] x	a code
+		action=550  x  y \n\n	refuse 550 [] x  y	a code
+		action=559 x\n\n	refuse 559 [] x	the highest
+		action=560 x\n\n	other x	no reply code
+		action=250 x\n\n	other x	no refusal
+		action=55 x\n\n		other x	two digits
+		action=5500 x\n\n	other x	four
+		action=REJECTX\n\n	other\s	another word
+	S
+}
+
+@test "policy: PREPEND wants a header field" {
+	"$DRIVER" policy <<-'S'
+		action=PREPEND X-A: b\n\n	prepend X-A: b	a field
+		action=prepend X-A:\n\n		prepend X-A:	an empty one
+		action=PREPEND X-A: \xc3\xa4\n\n	prepend X-A: \xc3\xa4	UTF-8
+		action=PREPEND X-A: \xff\n\n	other X-A: \xff	not so
+		action=PREPEND X A: b\n\n	other X A: b	a blank in the name
+		action=PREPEND : b\n\n		other : b	no name
+		action=PREPEND b\n\n		other b	no colon
+		action=PREPEND\n\n		other\s	nothing
+		action=PREPEND X-A: b\rX-B: c\n\n	other X-A: b\rX-B: c	a CR
+		action=PREPEND X-A: b\x00\n\n	other X-A: b\x00	NUL
+		action=WARN x\n\n		warn x	to be logged
+		action=INFO x\n\n		warn x	to be logged
+		action=HOLD\n\n			other\s	not known
+	S
+}

@@ -5426,6 +5426,8 @@ conf_program(char *const argv[], size_t n)
 	if (n >= PROGRAM_ARGS_MAX)
 		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
 	for (size_t i = 0; i < n; i++) {
+		if (is_recipients(argv[i]) && conf.program_once)
+			die(EXIT_OPTION, "{recipients}: once is enough");
 		if (is_recipients(argv[i]))
 			conf.program_once = true;
 		one = one || strstr(argv[i], "{recipient}") != NULL ||

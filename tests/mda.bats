@@ -775,10 +775,10 @@ mailed() {
 	[ "$(inside bash -c "stat -c %U /home/alice/Maildir/new/*")" = alice ]
 }
 
-@test "mda.conf and mda-suid.conf: systemd-analyze verify has nothing to say" {
+@test "mda.conf, mda-suid.conf and policy.conf: systemd-analyze verify has nothing to say" {
 	need systemd-analyze
 	local conf
-	for conf in mda.conf mda-suid.conf; do
+	for conf in mda.conf mda-suid.conf policy.conf; do
 		mkdir -p "$conf.d/smtpd@.service.d"
 		cp "$CONTRIB"/smtpd{.socket,@.service} "$conf.d/"
 		cp "$CONTRIB/$conf" "$conf.d/smtpd@.service.d/"
@@ -787,4 +787,63 @@ mailed() {
 		cat said
 		[ ! -s said ]
 	done
+}
+
+# ---- policy servers --------------------------------------------------------
+
+# postgrey_there: it listens in the machine, with a delay of a second
+postgrey_there() {
+	inside bash -c 'rm -rf /tmp/grey; mkdir /tmp/grey; exec postgrey \
+	    --inet=127.0.0.1:10023 --dbdir=/tmp/grey --user=root --group=root \
+	    --delay=1 --auto-whitelist-clients=0' >/dev/null 2>&1 3>&- &
+	background=$!
+	up() { inside bash -c '(exec 9<>/dev/tcp/127.0.0.1/10023) 2>/dev/null'; }
+	eventually up
+}
+
+@test "with-postgrey: who is new is told to come again, and then gets through" {
+	machine postgrey
+	postgrey_there
+	more=(--maildir "$BOXES/{user}")
+	# it knows no one without an address
+	as+=(env PROTO=TCP TCPREMOTEIP=192.0.2.7)
+	hand_over with-postgrey alice@example.org
+	[[ $(full_codes) = *' 450/4.'* ]]
+	# shellcheck disable=SC2317 # eventually calls it
+	again() {
+		hand_over with-postgrey alice@example.org
+		[ "$(verdict)" = 250/2.0.0 ]
+	}
+	eventually again
+	[ "$(in_box $BOXES/alice)" = 1 ]
+	inside pkill postgrey
+}
+
+@test "policy.conf: the strict unit asks postgrey" {
+	machine postgrey
+	postgrey_there
+	unit policy.conf
+	again() {
+		mailed alice@example.org
+		[ "$(verdict)" = 250/2.0.0 ]
+	}
+	mailed alice@example.org
+	[[ $(full_codes) = *' 450/4.'* ]]
+	eventually again
+	plain_unit
+	inside pkill postgrey
+	[ "$(in_box $BOXES/alice)" = 1 ]
+}
+
+@test "with-policyd-spf: its word stands in the mail" {
+	machine
+	need "${CLIENTS_DIR:=/opt/smtpd-clients}/postfix-policyd-spf-python/usr/bin/policyd-spf"
+	inside ln -sf "$CLIENTS_DIR/postfix-policyd-spf-python/usr/bin/policyd-spf" \
+	    /usr/bin/policyd-spf
+	more=(--maildir "$BOXES/{user}")
+	as+=(env PROTO=TCP TCPREMOTEIP=127.0.0.1)
+	hand_over with-policyd-spf alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	inside bash -c "cat $BOXES/alice/new/*" | sed '/^$/,$d' |
+	    grep -q '^X-Comment: SPF '
 }

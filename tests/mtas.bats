@@ -135,7 +135,8 @@ postfix() {
 		printf '%s unix n - n - 1 %s\n' pickup pickup qmgr qmgr
 		printf '%s unix - - n - 0 bounce\n' bounce defer trace
 		printf '%s unix - - n - - %s\n' rewrite trivial-rewrite \
-		    proxymap proxymap error error retry error smtp smtp
+		    proxymap proxymap error error retry error smtp smtp \
+		    lmtp lmtp
 		printf '%s\n' 'cleanup unix n - n - 0 cleanup' \
 		    'postlog unix-dgram n - n - 1 postlogd' \
 		    'tlsmgr unix - - n - 1 tlsmgr' 'flush unix n - n - 0 flush'
@@ -298,6 +299,59 @@ postfix_is_refused() {
 	grep -q '^Final-Recipient: rfc822; v@no.example' "$msg"
 }
 
+# ---- Postfix by LMTP ----
+
+postfix_mails_by_lmtp() {
+	postfix "default_transport = lmtp:inet:127.0.0.1:$port" 'relayhost ='
+	by_sendmail ascii -f a@c.example alice@example.org bob@example.org \
+	    carol@example.org
+	eventually grep -q 'to=<bob@example.org>.*status=' /mnt/log
+	eventually grep -q 'to=<carol@example.org>.*status=' /mnt/log
+	eventually grep -q 'to=<alice@example.org>.*status=' /mnt/log
+}
+
+# told WHO STATUS: what Postfix made of the reply for a recipient
+told() {
+	grep -q "to=<$1@example.org>.*dsn=$2" mta/log
+}
+
+@test "mtas: Postfix, by LMTP, mails one mailbox, keeps one's mail and returns another's" {
+	local user
+	need_postfix
+	letter ascii
+	for user in postmaster alice bob; do
+		mkdir -p home/$user/tmp home/$user/new home/$user/cur
+	done
+	rmdir home/bob/tmp
+	OPTS=(-n mx.example -d example.org -l -m "$PWD/home/{user}")
+	alone postfix_mails_by_lmtp
+	is_stored ascii "$(only_message home/alice)"
+	[[ $(header Received "$(only_message home/alice)") = *' with LMTP id '* ]]
+	told alice '2\.0\.0, status=sent'
+	told bob '4\.3\.0, status=deferred'
+	told carol '5\.1\.1, status=bounced'
+}
+
+@test "mtas: Postfix, by LMTP, has the program's word on each recipient" {
+	need_postfix
+	letter ascii
+	cat >mda <<-'P'
+		#!/bin/sh
+		case $LOCAL in
+		bob)	echo '4.2.2 over quota'; exit 75 ;;
+		carol)	echo '5.2.1 gone away'; exit 100 ;;
+		esac
+		exec cat >"$0.$LOCAL"
+	P
+	chmod 755 mda
+	OPTS=(-n mx.example -d example.org -l "$PWD/mda")
+	alone postfix_mails_by_lmtp
+	is_stored ascii mda.alice
+	told alice '2\.0\.0, status=sent'
+	told bob '4\.2\.2, status=deferred .*over quota'
+	told carol '5\.2\.1, status=bounced .*gone away'
+}
+
 # ---- Exim ----
 
 # exim TRANSPORT-OPTION...: configured, to send everything to smtpd
@@ -434,6 +488,22 @@ exim_prdr() {
 	# Exim has the other one for another try
 	grep -q '=> alice@example.org' mta/log.main
 	grep -q '== bob@example.org' mta/log.main
+}
+
+@test "mtas: Exim, by PRDR, has the program's word on each recipient" {
+	exim_letters
+	cat >mda <<-'P'
+		#!/bin/sh
+		[ "$LOCAL" = bob ] && { echo '4.2.2 over quota'; exit 75; }
+		exec cat >"$0.$LOCAL"
+	P
+	chmod 755 mda
+	OPTS=(-n mx.example -d example.org "$PWD/mda")
+	alone exim_prdr
+	is_stored ascii mda.alice
+	[ ! -e mda.bob ]
+	grep -q '=> alice@example.org' mta/log.main
+	grep -q '== bob@example.org.*over quota' mta/log.main
 }
 
 # ---- curl and Python ----

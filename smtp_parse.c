@@ -2177,6 +2177,31 @@ is_ftext(char c)
 	return c > ' ' && c < 0x7f && c != ':';
 }
 
+/* field-name *blank ":", all within SMTP_FIELD_MAX octets
+ *                                                   (RFC 5322, 3.6.8, 4.5) */
+enum smtp_first
+smtp_first_line(struct slice head)
+{
+	size_t n = 0;
+
+	if (head.n > 0 && head.p[0] == '\n')
+		return SMTP_FIRST_FIELD;
+	if (head.n > SMTP_FIELD_MAX)
+		head = take(head, SMTP_FIELD_MAX);
+	while (n < head.n && is_ftext(head.p[n]))
+		n++;
+	if (n > 0)
+		n += scan_blanks(drop(head, n));
+	if (n == head.n && n < SMTP_FIELD_MAX)
+		return SMTP_FIRST_MORE;
+	if (n > 0 && n < head.n && head.p[n] == ':')
+		return SMTP_FIRST_FIELD;
+	if (head.p[0] == '>')
+		head = drop(head, 1);
+	return begins(head, "From ", 5) == FIT_YES ? SMTP_FIRST_MAILBOX :
+	    SMTP_FIRST_BODY;
+}
+
 /* the name of a field and its colon, one octet; false if it can be none */
 static bool
 header_name(struct smtp_header *h, char c)

@@ -724,6 +724,27 @@ enum smtp_data_status smtp_chunk(struct smtp_data *d, struct slice *in,
 enum smtp_data_status smtp_chunk_end(struct smtp_data *d,
     struct smtp_room *out);
 
+enum smtp_first {
+	SMTP_FIRST_MORE,	/* too little yet to tell */
+	SMTP_FIRST_FIELD,	/* begins a header field, or is empty */
+	SMTP_FIRST_MAILBOX,	/* "From " or ">From ", as mbox files have */
+	SMTP_FIRST_BODY		/* anything else */
+};
+
+/*
+ * smtp_first_line(head)
+ *
+ * Tell what the first line of a message is.  A field is what smtp_header takes
+ * for one (RFC 5322, 2.2; with blanks before its colon, 4.5): "From :" begins
+ * a field and "From x" does not.  An empty line ends a header without fields,
+ * as it should, and counts as SMTP_FIRST_FIELD.
+ *
+ * head:    all octets of the message so far, from the first, line ends LF.
+ * Returns: the verdict, the same for every longer head.  SMTP_FIRST_MORE only
+ *          while head is short of SMTP_FIELD_MAX octets and has no line end.
+ */
+enum smtp_first smtp_first_line(struct slice head);
+
 struct smtp_header {		/* all zero, to begin */
 	unsigned char	 at;		/* where in a line we are */
 	size_t		 colon;		/* length of the field's name */

@@ -119,3 +119,73 @@ name_octet() {
 		\{1100}X:a\nY: z\n\n			:\{1100}X:a\nY: z\n\n	nor is a longer one
 	S
 }
+
+@test "header: the first line begins a field, or is an mbox's From_ line, or body" {
+	"$DRIVER" first <<-'S'
+		\e			more	nothing
+		S			more	a name so far
+		Subject			more	a whole one
+		Subject \t		more	blanks behind it
+		Subject:		field	its colon
+		Subject \t :		field	blanks before the colon (4.5)
+		Subject: x\nTo: y\n	field	and more
+		a:			field	one letter
+		>a:			field	any sign
+		\nbody			field	an empty line ends the header as it is
+		:			body	no name
+		\sx: y			body	a blank in front
+		\tx: y			body	a TAB
+		\s\n			body	a line of blanks
+		hello\n			body	one word
+		hello world: x		body	two words
+		a\r			body	a control octet
+		\x00			body	another
+		S\xc3\xbc: x		body	8 bit
+		From			more	a field or not
+		From\s			more	still
+		From  \t		more	still
+		From :			field	the obsolete form of a field
+		From \t:		field	with other blanks
+		From:			field	the usual
+		From a@b Mon Nov 23	mailbox	an mbox's line
+		From \n		mailbox	and nothing behind it
+		From a: b		mailbox	a colon, too late
+		>From			more	a field or not
+		>From\s			more	still
+		>From :			field	a field of that name
+		>From a			mailbox	as mbox files quote it
+		>From:			field	a field of that name
+		>>From a		body	quoted twice
+		from a			body	exactly so
+		FROM a			body	exactly so
+		From\ta		body	a TAB
+		From\n			body	no blank
+		Froma b			body	a longer word
+		\sFrom a		body	a blank in front
+		>\n			body	a quote
+	S
+}
+
+@test "header: what the first line is, is told with its 1024th octet at the latest" {
+	"$DRIVER" first <<-'S'
+		\{1023}X		more	a name of 1023
+		\{1023}X:		field	with its colon 1024
+		\{1024}X		body	a name that fills it
+		\{1024}X:		body	and its colon, too late
+		X\{1022}\s		more	blanks
+		X\{1022}\s:		field	with the colon 1024
+		X\{1023}\s		body	blanks that fill it
+		From\{1019}\s		more	of a From_ line, too
+		From\{1019}\s:	field	with the colon 1024
+		From\{1020}\s		mailbox	and without
+		>From\{1019}\s:	mailbox	too late
+	S
+}
+
+@test "header: every first line of up to six octets is what smtp_header makes of it" {
+	"$DRIVER" first-all <<-'S'
+		|6	agrees	any
+		From|4	agrees	behind From
+		>From|4	agrees	behind >From
+	S
+}

@@ -860,6 +860,53 @@ do_header(struct slice in, const char *param)
 		say("!a field behind the end ");
 }
 
+/* what smtp_header makes of the first line, in the words of smtp_first; it
+ * sees that a name is too long with the octet behind it */
+static enum smtp_first
+first_by_header(struct slice in)
+{
+	static struct smtp_header h;
+	const char *lf = in.n > 0 ? memchr(in.p, '\n', in.n) : NULL;
+	struct slice name, value, line = in, more = { "x", 1 };
+	enum smtp_header_status status;
+
+	memset(&h, 0, sizeof(h));
+	if (lf != NULL)
+		line.n = (size_t)(lf - in.p) + 1;
+	status = smtp_header(&h, &line, &name, &value);
+	if (status == SMTP_HEADER_MORE && in.n >= SMTP_FIELD_MAX && lf == NULL)
+		status = smtp_header(&h, &more, &name, &value);
+	if (status == SMTP_HEADER_MORE)
+		return smtp_header_end(&h, &name, &value) ? SMTP_FIRST_FIELD :
+		    SMTP_FIRST_MORE;
+	if (in.p[0] == '\n')
+		return SMTP_FIRST_FIELD;
+	if (in.n >= 5 && memcmp(in.p, "From ", 5) == 0)
+		return SMTP_FIRST_MAILBOX;
+	return in.n >= 6 && memcmp(in.p, ">From ", 6) == 0 ?
+	    SMTP_FIRST_MAILBOX : SMTP_FIRST_BODY;
+}
+
+/* every beginning of it wants more, or has the verdict; smtp_header agrees */
+static void
+do_first(struct slice in, const char *param)
+{
+	static const char *const name[] = { "more", "field", "mailbox", "body" };
+	const enum smtp_first what = smtp_first_line(in);
+	enum smtp_first before;
+	struct slice head = in;
+
+	(void)param;
+	say("%s", name[what]);
+	for (head.n = 0; head.n <= in.n; head.n++) {
+		before = smtp_first_line(placed(PART, head));
+		if (before != SMTP_FIRST_MORE && before != what)
+			say(" !%s after %zu", name[before], head.n);
+		if (before != first_by_header(head))
+			say(" !another of smtp_header after %zu", head.n);
+	}
+}
+
 static void
 do_utf8(struct slice in, const char *param)
 {
@@ -1125,6 +1172,32 @@ do_ip_all(struct slice in, const char *param)
 		say("another for %s", s);
 		return;
 	} while (next_string(s, &n, (size_t)number(part[1]), alphabet));
+	say("agrees");
+}
+
+/* beginning|longest: what may follow it, against smtp_header */
+static void
+do_first_all(struct slice in, const char *param)
+{
+	struct slice part[PARTS], head;
+	char s[ALL_MAX];
+	size_t n = 0;
+
+	(void)param;
+	two_parts(in, part);
+	if (part[0].n + number(part[1]) > ALL_MAX)
+		die("too many letters");
+	memcpy(s, part[0].p, part[0].n);
+	do {
+		head = (struct slice){ s, part[0].n + n };
+		if (smtp_first_line(placed(OUT, head)) ==
+		    first_by_header(head))
+			continue;
+		say("another for ");
+		say_slice(head);
+		return;
+	} while (next_string(s + part[0].n, &n, (size_t)number(part[1]),
+	    ">From :\n\t\x7f"));
 	say("agrees");
 }
 
@@ -1611,6 +1684,8 @@ static const struct {
 	{ "chunk",		do_chunk,		true },
 	{ "chunk-all",		do_chunk_all,		false },
 	{ "header",		do_header,		true },
+	{ "first",		do_first,		false },
+	{ "first-all",		do_first_all,		false },
 	{ "utf8",		do_utf8,		true },
 	{ "utf8-all",		do_utf8_all,		false },
 	{ "date",		do_date,		false },

@@ -2021,14 +2021,14 @@ copy_text(struct slice *in, struct smtp_room *out)
 	return n;
 }
 
-/* a CR or LF that belongs to no line end, and stays */
+/* a CR or LF that belongs to no line end, and stays or becomes a blank */
 static void
 bare(struct smtp_data *d, char c, struct smtp_room *out)
 {
 	d->bare = true;
 	d->at = AT_TEXT;
 	d->octets++;
-	emit(out, c);
+	emit(out, c == '\r' && d->normalize ? ' ' : c);
 }
 
 static void
@@ -2059,10 +2059,10 @@ decode_text(struct smtp_data *d, bool dots, struct slice *in,
 	} else {
 		*in = drop(*in, 1);
 		bare(d, '\n', out);
-		if (d->newline == SMTP_CRLF_OR_LF)
+		if (d->normalize)
 			d->octets++;
 		/* a dot behind a bare LF is a dot */
-		if (d->newline == SMTP_CRLF_OR_LF && !dots)
+		if (d->normalize && !dots)
 			d->at = AT_BOL;
 	}
 }

@@ -665,13 +665,14 @@ enum smtp_status smtp_parse_bdat(struct slice in, uint64_t *size, bool *last);
 /* ---- the message ------------------------------------------------------ */
 
 enum smtp_newline {
-	SMTP_CRLF,		/* a bare LF or CR is kept and noted */
-	SMTP_CRLF_OR_LF,	/* a bare LF is a line end, and noted */
+	SMTP_CRLF,		/* an LF or CR that is no part of one is bare */
 	SMTP_LF			/* by hand: LF is the line end, CR is bare */
 };
 
-struct smtp_data {		/* all zero but newline, to begin */
+struct smtp_data {		/* all zero but the first two, to begin */
 	enum smtp_newline newline;	/* set by the caller */
+	bool		 normalize;	/* so is this: a bare CR becomes a
+					 * blank, a bare LF a line end */
 	unsigned char	 at;		/* between CR, LF and dot: where */
 	bool		 bare;		/* a bare CR or LF was met */
 	uint64_t	 octets;	/* size so far as 1870 counts it: line
@@ -695,7 +696,11 @@ enum smtp_data_status {
  * Decode a piece of what follows DATA (4.1.1.4, 4.5.2): line ends become
  * LF, one dot at the head of a line goes, and CRLF "." CRLF ends it: that
  * and nothing else (with SMTP_LF: LF "." LF).  A bare CR or LF is noted and
- * decoding goes on: to refuse is the caller's, at the true end.
+ * decoding goes on: to refuse is the caller's, at the true end.  It is kept as
+ * it is unless d->normalize is set: then a bare CR is stored as a blank, which
+ * counts as one octet, and a bare LF is a line end, which counts as two.
+ * Neither takes part in the end of the message, and a dot behind either is a
+ * dot.
  *
  * d:       the state, the same for any segmentation of the input.
  * in:      the next octets; moved past what was used.
@@ -715,7 +720,7 @@ enum smtp_data_status smtp_data(struct smtp_data *d, struct slice *in,
  * smtp_chunk_end(d, out)
  *
  * After the last octet of BDAT LAST: write what is still to be stored, two
- * octets at most.  A CR left over is bare; a last line without its line end
+ * octets at most.  A CR left over is bare, as above; a last line without its line end
  * is given one, which is not counted in octets.  SMTP_DATA_END; or
  * SMTP_DATA_FULL, with nothing done, if out has not two octets of room.
  */

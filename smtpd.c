@@ -3891,8 +3891,8 @@ message_begin(struct session *s)
 {
 	memset(&message, 0, sizeof(message));
 	message.msgid = SMTP_TEXT(message.msgid_text);
-	message.data.newline = net.newline == NL_LF ? SMTP_LF :
-	    conf.normalize ? SMTP_CRLF_OR_LF : SMTP_CRLF;
+	message.data.newline = net.newline == NL_LF ? SMTP_LF : SMTP_CRLF;
+	message.data.normalize = conf.normalize;
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
 	envelope.protocol = protocol_name(s);
 	rate_begin(s);

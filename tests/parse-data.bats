@@ -51,9 +51,9 @@ load parse
 	"$DRIVER" data lf <<-'S'
 		ab\n.\n	end|ab\n|4|	LF counts as CRLF will
 	S
-	"$DRIVER" data both <<-'S'
+	"$DRIVER" data crlf-normalize <<-'S'
 		a\nb\r\n.\r\n	end|a\nb\n|6||bare	a bare LF that is a line end, too
-		a\rb\r\n.\r\n	end|a\rb\n|5||bare	a bare CR is one octet
+		a\rb\r\n.\r\n	end|a b\n|5||bare	a bare CR is one octet
 	S
 	"$DRIVER" data crlf <<-'S'
 		a\nb\r\n.\r\n	end|a\nb\n|5||bare	a bare LF that is none
@@ -107,15 +107,39 @@ load parse
 	S
 }
 
-@test "DATA: a bare LF may be a line end, but takes no part in the end of the message" {
-	"$DRIVER" data both <<-'S'
+@test "DATA: normalized, a bare LF is a line end, but takes no part in the end of the message" {
+	"$DRIVER" data crlf-normalize <<-'S'
 		a\nb\r\n.\r\n		end|a\nb\n|6||bare	a line end
 		a\n.\r\nb\r\n.\r\n	end|a\n.\nb\n|9||bare	LF dot CRLF
 		a\n.\nb\r\n.\r\n	end|a\n.\nb\n|9||bare	LF dot LF
 		a\r\n.\nb\r\n.\r\n	end|a\n\nb\n|8||bare	CRLF dot LF
 		a\n..\r\n.\r\n		end|a\n..\n|7||bare	a dot behind it is not taken for a doubled one
-		a\rb\n.\r\r\n.\r\n	end|a\rb\n.\r\n|9||bare	a bare CR stays
 		a\r\n.\r\n		end|a\n|3|		without one nothing is noted
+	S
+}
+
+@test "DATA: normalized, a bare CR is a blank, and takes no part in any ending" {
+	"$DRIVER" data crlf-normalize <<-'S'
+		a\rb\r\n.\r\n		end|a b\n|5||bare	within a line
+		\r\r\n.\r\n		end| \n|3||bare	before its end
+		\r\r\r\n.\r\n		end|  \n|4||bare	two of them
+		a\r.\r\nb\r\n.\r\n	end|a .\nb\n|8||bare	CR dot CRLF
+		a\r.\rb\r\n.\r\n	end|a . b\n|7||bare	CR dot CR
+		a\r\n.\rb\r\n.\r\n	end|a\n b\n|7||bare	CRLF dot CR
+		a\r\n.\r\r\nb\r\n.\r\n	end|a\n \nb\n|9||bare	CRLF dot CR CRLF
+		a\n.\r\r\n.\r\n	end|a\n. \n|7||bare	LF dot CR CRLF
+		a\n\r.\r\nb\r\n.\r\n	end|a\n .\nb\n|10||bare	LF CR dot
+		a\r..\r\n.\r\n		end|a ..\n|6||bare	dots behind it are dots
+		a\r			more|a|1|		what may yet be CRLF is held back
+		a\r\n.\r		more|a\n|3|		behind a dot, too
+	S
+	"$DRIVER" data lf-normalize <<-'S'
+		a\rb\n.\n		end|a b\n|5||bare	by hand
+		a\r\n.\n		end|a \n|4||bare	before LF
+		a\n.\r\n.\n		end|a\n \n|6||bare	behind the dot: no end
+		a\r.\n.\n		end|a .\n|5||bare	before it
+		\r			more| |1||bare		nothing waits behind CR
+		a\n.\n			end|a\n|3|		without one nothing is noted
 	S
 }
 
@@ -165,8 +189,9 @@ load parse
 
 @test "DATA: every text of up to six of CR, LF, dot and a letter is decoded as a model does, however it is cut" {
 	"$DRIVER" data-all crlf <<<$'6\tagrees\tonly CRLF is a line end'
-	"$DRIVER" data-all both <<<$'6\tagrees\tLF is one, too, and noted'
+	"$DRIVER" data-all crlf-normalize <<<$'6\tagrees\tLF is one, too, CR a blank'
 	"$DRIVER" data-all lf <<<$'6\tagrees\tby hand'
+	"$DRIVER" data-all lf-normalize <<<$'6\tagrees\tby hand, CR a blank'
 }
 
 @test "BDAT: only line ends become LF; dots stay, and end nothing" {
@@ -190,11 +215,19 @@ load parse
 		\r\r\n		\r\n|3|bare	CR first
 		a\r\r\n		a\r\n|4|bare	CR CRLF
 	S
-	"$DRIVER" chunk both <<-'S'
+	"$DRIVER" chunk crlf-normalize <<-'S'
 		a\nb\r\n	a\nb\n|6|bare	LF is a line end
 		a\n		a\n|3|bare	a last one, too
-		a\rb\r\n	a\rb\n|5|bare	CR is none
-		a\n\r		a\n\r\n|4|bare	CR behind it
+		a\rb\r\n	a b\n|5|bare	CR is none, and becomes a blank
+		a\r\r\n	a \n|4|bare	before a line end, too
+		a\n\r		a\n \n|4|bare	left over at the end
+		\r		 \n|1|bare	and nothing else
+		a\r\n\r	a\n \n|4|bare	behind a line
+	S
+	"$DRIVER" chunk lf-normalize <<-'S'
+		a\rb\n	a b\n|5|bare	by hand
+		a\r\n	a \n|4|bare	before LF
+		a\r	a \n|2|bare	left over at the end
 	S
 	"$DRIVER" chunk lf <<-'S'
 		a\nb\n	a\nb\n|6	by hand
@@ -219,6 +252,7 @@ load parse
 
 @test "BDAT: every text of up to six of CR, LF, dot and a letter is decoded as a model does, however it is cut" {
 	"$DRIVER" chunk-all crlf <<<$'6\tagrees\tonly CRLF is a line end'
-	"$DRIVER" chunk-all both <<<$'6\tagrees\tLF is one, too, and noted'
+	"$DRIVER" chunk-all crlf-normalize <<<$'6\tagrees\tLF is one, too, CR a blank'
 	"$DRIVER" chunk-all lf <<<$'6\tagrees\tby hand'
+	"$DRIVER" chunk-all lf-normalize <<<$'6\tagrees\tby hand, CR a blank'
 }

@@ -732,11 +732,13 @@ piece(struct slice *in, size_t *n, struct slice *out)
 	return true;
 }
 
-static enum smtp_newline
-newline_of(const char *param)
+/* "crlf" or "lf", and "-normalize" behind it */
+static struct smtp_data
+decoder(const char *param)
 {
-	return strcmp(param, "lf") == 0 ? SMTP_LF :
-	    strcmp(param, "both") == 0 ? SMTP_CRLF_OR_LF : SMTP_CRLF;
+	return (struct smtp_data){
+	    .newline = strncmp(param, "lf", 2) == 0 ? SMTP_LF : SMTP_CRLF,
+	    .normalize = strstr(param, "-normalize") != NULL };
 }
 
 /* decode a piece into the text out, with room for as much as is promised to
@@ -770,7 +772,7 @@ static void
 do_data(struct slice in, const char *param)
 {
 	static struct text stored;
-	struct smtp_data d = { .newline = newline_of(param) };
+	struct smtp_data d = decoder(param);
 	enum smtp_data_status status = SMTP_DATA_MORE;
 	struct slice next = { "", 0 };
 	size_t n = 0;
@@ -792,7 +794,7 @@ static void
 do_chunk(struct slice in, const char *param)
 {
 	static struct text stored;
-	struct smtp_data d = { .newline = newline_of(param) };
+	struct smtp_data d = decoder(param);
 	struct slice next = { "", 0 };
 	struct smtp_room to = { place(OUT, 1), 1 };
 	size_t n = 0;
@@ -1036,9 +1038,10 @@ struct decoded {
 
 /* what smtp_data and smtp_chunk do, for who knows the whole input */
 static void
-model(struct slice in, enum smtp_newline newline, bool chunk,
+model(struct slice in, const struct smtp_data *how, bool chunk,
     struct decoded *m)
 {
+	const enum smtp_newline newline = how->newline;
 	const char *eol = newline == SMTP_LF ? "\n" : "\r\n";
 	const size_t len = strlen(eol);
 	bool bol = true;
@@ -1069,10 +1072,11 @@ model(struct slice in, enum smtp_newline newline, bool chunk,
 		if (in.p[i] == '\r' && newline != SMTP_LF && n == 1 && !chunk)
 			return;
 		m->bare = m->bare || in.p[i] == '\r' || in.p[i] == '\n';
-		m->octets += in.p[i] == '\n' && newline == SMTP_CRLF_OR_LF ?
-		    2 : 1;
-		bol = chunk && in.p[i] == '\n' && newline == SMTP_CRLF_OR_LF;
-		m->stored[m->n++] = in.p[i++];
+		m->octets += in.p[i] == '\n' && how->normalize ? 2 : 1;
+		bol = chunk && in.p[i] == '\n' && how->normalize;
+		m->stored[m->n++] = in.p[i] == '\r' && how->normalize ? ' ' :
+		    in.p[i];
+		i++;
 	}
 	if (chunk && !bol)
 		m->stored[m->n++] = '\n';
@@ -1080,10 +1084,9 @@ model(struct slice in, enum smtp_newline newline, bool chunk,
 
 /* the same by the functions; bit i of cuts: the input is cut before i + 1 */
 static void
-decode_cut(struct slice in, unsigned cuts, enum smtp_newline newline,
-    bool chunk, struct decoded *m)
+decode_cut(struct slice in, unsigned cuts, struct smtp_data d, bool chunk,
+    struct decoded *m)
 {
-	struct smtp_data d = { .newline = newline };
 	struct smtp_room to = { m->stored, sizeof(m->stored) };
 	struct slice next;
 	size_t n;
@@ -1109,17 +1112,17 @@ decode_cut(struct slice in, unsigned cuts, enum smtp_newline newline,
 static void
 all_strings(struct slice in, const char *param, bool chunk)
 {
-	const enum smtp_newline newline = newline_of(param);
+	const struct smtp_data how = decoder(param);
 	char s[ALL_MAX];
 	struct decoded want, got;
 	struct slice all = { s, 0 };
 	const size_t max = (size_t)number(in);
 
 	do {
-		model(all, newline, chunk, &want);
+		model(all, &how, chunk, &want);
 		for (unsigned cuts = 0; all.n == 0 ? cuts < 1 :
 		    cuts < 1U << (all.n - 1); cuts++) {
-			decode_cut(all, cuts, newline, chunk, &got);
+			decode_cut(all, cuts, how, chunk, &got);
 			if (got.end == want.end && got.bare == want.bare &&
 			    got.octets == want.octets && got.n == want.n &&
 			    memcmp(got.stored, want.stored, got.n) == 0 &&

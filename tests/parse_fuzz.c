@@ -192,10 +192,10 @@ decode(struct slice *in, size_t cut, size_t room, bool chunk,
 }
 
 static void
-fuzz_data(struct slice in, size_t cut, enum smtp_newline newline, bool chunk)
+fuzz_data(struct slice in, size_t cut, struct smtp_data how, bool chunk)
 {
 	static char one[2 * ROOM], two[2 * ROOM];
-	struct smtp_data a = { .newline = newline }, b = a;
+	struct smtp_data a = how, b = how;
 	struct slice rest = in, left = in;
 	const size_t n = decode(&rest, in.n, in.n + 1, chunk, &a, one);
 
@@ -203,6 +203,7 @@ fuzz_data(struct slice in, size_t cut, enum smtp_newline newline, bool chunk)
 	MUST(decode(&left, cut, 1 + cut % 11, chunk, &b, two) == n);
 	MUST(memcmp(one, two, n) == 0 && left.p == rest.p &&
 	    a.at == b.at && a.bare == b.bare && a.octets == b.octets);
+	MUST(!how.normalize || n == 0 || memchr(one, '\r', n) == NULL);
 }
 
 /* the fields of a header cut in two, with NUL between, and the body */
@@ -351,7 +352,8 @@ LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 	fuzz_path(in, keyword[p[1] % 3]);
 	fuzz_words(in, cut);
 	fuzz_writing(in, cut);
-	fuzz_data(in, cut, (enum smtp_newline)(p[1] % 3), (p[1] & 8) != 0);
+	fuzz_data(in, cut, (struct smtp_data){ .newline = p[1] & 1 ? SMTP_LF :
+	    SMTP_CRLF, .normalize = (p[1] & 4) != 0 }, (p[1] & 8) != 0);
 	fuzz_streams(in, cut);
 	fuzz_program(in, cut);
 	fuzz_neighbours(in, cut);

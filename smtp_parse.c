@@ -946,24 +946,50 @@ smtp_is_template(struct slice path)
 	return holds_placeholder(path, PLACE_NONE);
 }
 
-/* one component, with its slash */
+static struct slice
+template_value(const struct smtp_values *v, int which)
+{
+	switch (which) {
+	case PLACE_USER:
+		return v->user;
+	case PLACE_DOMAIN:
+		return v->domain;
+	default:
+		return v->extension;
+	}
+}
+
+/* is it one of a Maildir's own directories? */
+static bool
+is_maildirs(struct slice name)
+{
+	return smtp_is(name, "tmp") || smtp_is(name, "new") ||
+	    smtp_is(name, "cur");
+}
+
+/* one component, without its slash */
 static enum smtp_status
 expand_part(struct slice part, const struct smtp_values *v,
     struct smtp_text *out)
 {
+	const size_t from = out->n;
 	struct slice value;
-	size_t n;
+	size_t n, name = 0;
+	bool extension = false, replaced = false;
 	int which;
 
 	for (; part.n > 0; part = drop(part, n)) {
 		n = scan_placeholder(part, PLACE_EXTENSION, &which);
 		if (n == 0) {
 			n = 1;
+			name++;
 			smtp_put(out, take(part, 1));
 			continue;
 		}
-		value = which == PLACE_USER ? v->user :
-		    which == PLACE_DOMAIN ? v->domain : v->extension;
+		replaced = true;
+		extension = extension || which == PLACE_EXTENSION;
+		value = template_value(v, which);
+		name += value.n;
 		if (!smtp_names_file(value))
 			return SMTP_EVALUE;
 		for (size_t i = 0; i < value.n; i++) {
@@ -974,6 +1000,9 @@ expand_part(struct slice part, const struct smtp_values *v,
 			smtp_put(out, (struct slice){ &c, 1 });
 		}
 	}
+	if ((replaced && name > SMTP_NAME_MAX) || (extension && !out->cut &&
+	    is_maildirs((struct slice){ out->p + from, out->n - from })))
+		return SMTP_EVALUE;
 	return SMTP_OK;
 }
 
@@ -989,12 +1018,14 @@ smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
 		slash = memchr(template.p, '/', template.n);
 		part = template;
 		if (slash != NULL)
-			part.n = (size_t)(slash - template.p) + 1;
-		if (!extended && holds_placeholder(part, PLACE_EXTENSION))
-			continue;
-		status = expand_part(part, v, out);
-		if (status != SMTP_OK)
-			return status;
+			part.n = (size_t)(slash - template.p);
+		if (extended || !holds_placeholder(part, PLACE_EXTENSION)) {
+			status = expand_part(part, v, out);
+			if (status != SMTP_OK)
+				return status;
+			smtp_puts(out, slash != NULL ? "/" : "");
+		}
+		part.n += slash != NULL;
 	}
 	return smtp_string(out) == NULL ? SMTP_ELONG : SMTP_OK;
 }

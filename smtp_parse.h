@@ -343,7 +343,10 @@ struct smtp_values {
  *
  * out:     written on SMTP_OK, with a NUL behind it.  Touched on the others.
  * Returns: SMTP_OK; SMTP_EVALUE if a value that is used names no file (see
- *          smtp_names_file); SMTP_ELONG if out is too small.
+ *          smtp_names_file), if a component with a placeholder comes to more
+ *          than SMTP_NAME_MAX octets, or if one with {extension} comes to
+ *          "tmp", "new" or "cur", in any case: a Maildir's own; SMTP_ELONG if
+ *          out is too small.
  */
 bool smtp_is_template(struct slice path);
 enum smtp_status smtp_expand(struct slice template,

@@ -251,6 +251,40 @@ load parse
 	S
 }
 
+@test "lists: no extension leads to tmp, new or cur of a Maildir" {
+	"$DRIVER" expand extended <<-'S'
+		/m/{user}/{extension}|al|x|cur		value		one of a Maildir's own
+		/m/{user}/{extension}|al|x|new		value		the second
+		/m/{user}/{extension}|al|x|tmp		value		the third
+		/m/{user}/{extension}|al|x|CuR		value		in any case
+		/m/{extension}/box|al|x|new		value		before others
+		/m/{extension}/|al|x|tmp		value		with a slash behind it
+		/m/t{extension}|al|x|mp			value		made up with the template
+		/m/{user}{extension}|ne|x|w		value		and with another value
+		/m/.{extension}|al|x|cur		/m/.cur		a folder of that name
+		/m/{extension}|al|x|curb		/m/curb		a longer name
+		/m/{extension}|al|x|cu			/m/cu		a shorter one
+		/m/{user}/new|al|x|ext			/m/al/new	the template's own
+		/m/{user}|new|x|ext			/m/new		a user's name
+	S
+	"$DRIVER" expand <<-'S'
+		/m/{user}/{extension}|al|x|cur		/m/al/		left out, it may be anything
+	S
+}
+
+@test "lists: a component is a file's name as a whole, with what stands beside its values" {
+	"$DRIVER" expand <<-'S'
+		/m/{user}.d|\{253}a|x|	/m/\{253}a.d	255 octets
+		/m/{user}.d|\{254}a|x|	value		256
+		/m/{user}.d/box|\{254}a|x|	value		within a path
+		/m/x{user}|\{255}a|x|	value		in front
+		/m/{user}@{domain}|\{200}a|\{54}x|	/m/\{200}a@\{54}x	two values
+		/m/{user}@{domain}|\{200}a|\{55}x|	value	are too long together
+		/m/{user}/{domain}|\{200}a|\{200}x|	/m/\{200}a/\{200}x	each in its own
+		/m/\{256}b/{user}|al|x|	/m/\{256}b/al	the template's own is no recipient's fault
+	S
+}
+
 @test "lists: a value that is used and names no file is refused" {
 	"$DRIVER" expand <<-'S'
 		/m/{user}||x|		value		empty

@@ -98,6 +98,31 @@ is_control(char c)
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+/* U+0000 to U+001F, U+007F to U+009F; the last ones are two octets in UTF-8 */
+static size_t
+scan_control(struct slice in)
+{
+	if (in.n > 1 && (unsigned char)in.p[0] == 0xc2 &&
+	    ((unsigned char)in.p[1] & 0xe0) == 0x80)
+		return 2;
+	return in.n > 0 && is_control(in.p[0]) ? 1 : 0;
+}
+
+bool
+smtp_has_control(struct slice in)
+{
+	for (; in.n > 0; in = drop(in, 1))
+		if (scan_control(in) > 0)
+			return true;
+	return false;
+}
+
+bool
+smtp_is_text(struct slice in)
+{
+	return !smtp_has_control(in) && smtp_utf8_valid(in);
+}
+
 static size_t
 scan_blanks(struct slice in)
 {
@@ -568,7 +593,7 @@ bool
 smtp_is_domain(struct slice in)
 {
 	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX &&
-	    scan_domain(in) == in.n && smtp_utf8_valid(in);
+	    scan_domain(in) == in.n && smtp_is_text(in);
 }
 
 bool
@@ -774,10 +799,8 @@ smtp_names_file(struct slice value)
 	if (value.n == 0 || value.n > SMTP_NAME_MAX ||
 	    value.p[0] == '.' || value.p[0] == '-')
 		return false;
-	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] == '/' || is_control(value.p[i]))
-			return false;
-	return true;
+	return memchr(value.p, '/', value.n) == NULL &&
+	    !smtp_has_control(value);
 }
 
 /* one network of a list, which is moved past it: "*", or an address with or
@@ -1193,10 +1216,7 @@ smtp_fits_environment(struct slice value)
 {
 	if (value.n >= 2 && value.p[0] == '(' && value.p[1] == ')')
 		return false;
-	for (size_t i = 0; i < value.n; i++)
-		if (is_control(value.p[i]))
-			return false;
-	return smtp_utf8_valid(value);
+	return smtp_is_text(value);
 }
 
 /* subject = detail = 1*3DIGIT, "without leading zero digits"
@@ -1319,7 +1339,7 @@ is_field(struct slice in)
 
 	for (size_t i = 0; i < in.n; i++)
 		if ((i < name && (!is_printable(in.p[i]) || in.p[i] == ' ')) ||
-		    (is_control(in.p[i]) && in.p[i] != '\t'))
+		    (in.p[i] != '\t' && scan_control(drop(in, i)) > 0))
 			return false;
 	return name > 0 && smtp_utf8_valid(in);
 }
@@ -1711,9 +1731,9 @@ check_x_value(enum smtp_x which, struct slice *value, struct smtp_xclient *x)
 		return smtp_is(*value, "SMTP") || smtp_is(*value, "ESMTP") ||
 		    smtp_is(*value, "LMTP");
 	case SMTP_X_HELO:
-		return value->n <= SMTP_DOMAIN_MAX;
+		return value->n <= SMTP_DOMAIN_MAX && !smtp_has_control(*value);
 	default:
-		return smtp_utf8_valid(*value);
+		return value->n <= SMTP_LOGIN_MAX && smtp_is_text(*value);
 	}
 }
 
@@ -1760,6 +1780,9 @@ smtp_parse_xclient(struct slice in, struct smtp_xclient *x)
 	struct slice word;
 
 	memset(x->given, 0, sizeof(x->given));
+	memset(x->value, 0, sizeof(x->value));
+	memset(x->addr, 0, sizeof(x->addr));
+	memset(x->destaddr, 0, sizeof(x->destaddr));
 	in = smtp_trim(in);
 	if (in.n == 0)
 		return SMTP_ESYNTAX;
@@ -1833,7 +1856,8 @@ smtp_parse_plain(struct slice in, struct slice *authzid, struct slice *authcid,
 		return SMTP_ESYNTAX;
 	cid = take(in, (size_t)(two - in.p));
 	in = drop(in, cid.n + 1);
-	if (in.n == 0 || memchr(in.p, '\0', in.n) != NULL)
+	if (in.n == 0 || memchr(in.p, '\0', in.n) != NULL ||
+	    smtp_has_control(cid))
 		return SMTP_ESYNTAX;
 	*authzid = zid;
 	*authcid = cid;

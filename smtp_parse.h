@@ -46,6 +46,7 @@ enum {
 	SMTP_PROXY_V1_MAX = 107,	/* with CRLF; PROXY protocol, 2.1 */
 	SMTP_AUTH_MAX = 12288,	/* a line of an AUTH exchange, with CRLF
 				 * (RFC 4954, 4) */
+	SMTP_LOGIN_MAX = 512,	/* of XCLIENT's LOGIN */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
 
@@ -87,6 +88,17 @@ struct slice smtp_trim(struct slice in);
  */
 enum smtp_status smtp_parse_number(struct slice in, uint64_t max,
     uint64_t *out);
+
+/*
+ * smtp_has_control(in), smtp_is_text(in)
+ *
+ * Whether a control character is in it: one of U+0000 to U+001F, U+007F to
+ * U+009F, the last ones as UTF-8 has them (C2 80 to C2 9F); what else is in it
+ * need not be UTF-8.  Whether the whole of in is UTF-8 (3629) without any of
+ * them; nothing is, too.
+ */
+bool smtp_has_control(struct slice in);
+bool smtp_is_text(struct slice in);
 
 /* ---- text ------------------------------------------------------------- */
 
@@ -188,7 +200,8 @@ struct smtp_path {
  * besides: blanks around the colon, no angle brackets, a name before them,
  * no domain, a dot behind it.  A source route is checked and dropped (C).
  * An underscore is taken in domains.  Octets over 127 pass as atext and in
- * sub-domains (6531, 3.3); that they are UTF-8 is smtp_utf8_valid's to say.
+ * sub-domains (6531, 3.3); that they are UTF-8 without control characters is
+ * smtp_is_text's to say.
  *
  * in:      the argument of MAIL or RCPT.
  * keyword: "FROM" or "TO"; empty: in begins with the path (VRFY).
@@ -242,15 +255,16 @@ void smtp_split_extension(struct slice local, char delimiter,
  * smtp_names_file(value)
  *
  * Whether a value may be a component of a file name: 1 to SMTP_NAME_MAX
- * octets, not beginning with "." or "-", no "/" and no control octet.
+ * octets, not beginning with "." or "-", no "/" and no control character (see
+ * smtp_has_control).
  */
 bool smtp_names_file(struct slice value);
 
 /*
  * smtp_is_domain(in), smtp_is_host(in), smtp_is_literal(in)
  *
- * Whether the whole of in is a Domain (4.1.2; with UTF-8, 6531), a Domain in
- * ASCII, or an address-literal in its brackets (4.1.3): each of at most
+ * Whether the whole of in is a Domain (4.1.2; in UTF-8, 6531, without control
+ * characters), a Domain in ASCII, or an address-literal in its brackets (4.1.3): each of at most
  * SMTP_DOMAIN_MAX octets.
  */
 bool smtp_is_domain(struct slice in);
@@ -414,8 +428,8 @@ bool smtp_is_shell(struct slice path);
 /*
  * smtp_fits_environment(value)
  *
- * Whether a value may stand in a program's environment: UTF-8, no control
- * octet (0-31, 127), and not "()" in front, which old shells run.
+ * Whether a value may stand in a program's environment: smtp_is_text, and not
+ * "()" in front, which old shells run.
  */
 bool smtp_fits_environment(struct slice value);
 
@@ -489,7 +503,7 @@ struct smtp_policy {
  *          DEFER_IF_PERMIT "450"; these may point to constants.  enhanced is
  *          of code's class, else it counts as text.  text: without blanks
  *          at either end; for SMTP_PREPEND the whole field, which is UTF-8
- *          without control octets but HT.
+ *          without control characters but HT.
  * Returns: SMTP_OK; SMTP_EMORE while there is no empty line; SMTP_ESYNTAX
  *          for a reply without an action.
  */
@@ -551,8 +565,8 @@ enum smtp_x {			/* attributes of XCLIENT */
 
 struct smtp_xclient {
 	bool		 given[SMTP_X_ATTRIBUTES];
-	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty for
-					 * [UNAVAILABLE] and [TEMPUNAVAIL] */
+	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty if not given, and
+					 * for [UNAVAILABLE], [TEMPUNAVAIL] */
 	unsigned char	 addr[16];	/* ADDR and DESTADDR, if not empty, as
 					 * smtp_parse_ip gives them */
 	unsigned char	 destaddr[16];
@@ -570,8 +584,8 @@ struct smtp_xclient {
  *          octets, NAME is a Domain; ADDR and DESTADDR are IPv4 addresses or
  *          IPv6 ones behind "IPV6:", which value lacks; PORT and DESTPORT
  *          are numbers up to 65535; PROTO is SMTP, ESMTP or LMTP; LOGIN is
- *          UTF-8.  No value holds a control octet.  An attribute given twice
- *          is what it was last.
+ *          smtp_is_text, SMTP_LOGIN_MAX octets at most.  No value holds a
+ *          control character.  An attribute given twice is what it was last.
  * Returns: SMTP_OK; SMTP_ESYNTAX for what is no list of attributes;
  *          SMTP_EUNKNOWN for an attribute not known; SMTP_EVALUE for a bad
  *          value.  x is touched on all of them.
@@ -598,7 +612,9 @@ enum smtp_status smtp_base64(struct slice in, char *buf, size_t size,
  * Split the message of PLAIN: [authzid] NUL authcid NUL passwd (RFC 4616, 2).
  *
  * in:      as smtp_base64 decoded it.
- * Returns: SMTP_OK; SMTP_ESYNTAX, also for an empty authcid or passwd.
+ * Returns: SMTP_OK; SMTP_ESYNTAX, also for an empty authcid or passwd, and for
+ *          an authcid with a control character (see smtp_has_control); passwd
+ *          may hold any octet but NUL.
  */
 enum smtp_status smtp_parse_plain(struct slice in, struct slice *authzid,
     struct slice *authcid, struct slice *passwd);

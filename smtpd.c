@@ -3614,7 +3614,7 @@ check_utf8(const struct smtp_path *path, bool allowed, enum reply not_allowed,
 		return SAY_NOTHING;
 	if (!allowed)
 		return not_allowed;
-	return smtp_utf8_valid(path->local) && smtp_utf8_valid(path->domain) ?
+	return smtp_is_text(path->local) && smtp_is_text(path->domain) ?
 	    SAY_NOTHING : invalid;
 }
 

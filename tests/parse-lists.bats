@@ -149,6 +149,10 @@ load parse
 		*?[a]		yes	nor do these
 		\xc3\xa4	yes	UTF-8
 		\xff		yes	and what is none
+		a\xc2\x80	no	U+0080, a control character
+		a\xc2\x9fb	no	U+009F, the last of them
+		a\xc2\xa0	yes	U+00A0 is none
+		a\xc2		yes	nor is half of one
 	S
 }
 

@@ -269,6 +269,8 @@ load parse
 		\{256}a				no	256
 		\xc3\xa4.example		domain	UTF-8 (RFC 6531)
 		b.\xe4\xbe\x8b			domain	of three octets
+		b\xc2\x85.example		no	U+0085, a control character
+		b\xc2\xa0.example		domain	the first behind them
 		\xe4.example			no	Latin 1
 		b.\xc3				no	UTF-8, cut off
 		\xc0\xae			no	a dot in an overlong form
@@ -480,6 +482,29 @@ domain_octet() {
 
 @test "UTF-8: each number up to 1FFFFF is well formed in its shortest form only, surrogates and all over 10FFFF never" {
 	"$DRIVER" utf8-all <<<$'2097151\tagrees\tin one to four octets'
+}
+
+@test "UTF-8: control characters are U+0000 to U+001F and U+007F to U+009F, and text has none" {
+	"$DRIVER" control <<-'S'
+		\e			text	nothing
+		a b~			text	ASCII
+		a\nb			control	a line feed
+		a\tb			control	a TAB
+		\x00			control	NUL
+		a\x1f			control	the last of the first
+		a\x7f			control	DEL
+		\xc2\x80		control	U+0080
+		a\xc2\x85b		control	U+0085, the next line
+		\xc2\x9f		control	U+009F
+		\xc2\xa0		text	U+00A0 is none
+		\xc3\x80		text	nor what ends in the same octet
+		\xe2\x80\xa8		text	nor U+2028
+		\x85			octets	half of one, which is no UTF-8
+		\xc2			octets	the other half
+		\xc2\xc2\x85		control	behind half of one
+		\xff\n			control	behind what is no UTF-8
+	S
+	"$DRIVER" control-all <<<$'1114111\tagrees\tno other code point is one'
 }
 
 @test "dates: leap years, ends of months, and the first and last second there are" {

@@ -145,6 +145,12 @@ load parse
 		HELO=\{256}x			value	one more
 		LOGIN=j+C3+B6rg			LOGIN=j\xc3\xb6rg	UTF-8
 		LOGIN=+FF			value	not so
+		LOGIN=a+C2+85			value	U+0085, a control character
+		LOGIN=a+C2+A0			LOGIN=a\xc2\xa0	the first behind them
+		HELO=a+C2+85			value	in HELO, too
+		HELO=+FF			HELO=\xff	which need not be UTF-8
+		LOGIN=\{512}x			LOGIN=\{512}x	the longest
+		LOGIN=\{513}x			value	one more
 		LOGIN=				value	empty
 		DESTADDR=192.0.2.1		DESTADDR=192.0.2.1	ours
 		NAME=a NAME=b.example		NAME=b.example	the last
@@ -185,6 +191,10 @@ load parse
 		\x00a\x00b			[][a][b]	without authzid
 		z\x00a\x00b			[z][a][b]	with one
 		\x00\xff\x00\x01		[][\xff][\x01]	any octets
+		\x00a\nb\x00b			syntax	a line feed in the name
+		\x00\x7f\x00b		syntax	DEL in it
+		\x00a\xc2\x85\x00b		syntax	U+0085 in it
+		\x00a\x00b\nc\x7f\xc2\x85	[][a][b\nc\x7f\xc2\x85]	a password may hold them
 		\x00a\x00			syntax	no password
 		\x00\x00b			syntax	no name
 		a\x00b			syntax	one NUL

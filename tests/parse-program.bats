@@ -109,6 +109,7 @@ load parse
 		a\x7fb			no	a control octet
 		a\x00b			no	NUL
 		\xc3\xa4		yes	UTF-8
+		a\xc2\x85b		no	U+0085, a control character
 		\xc3			no	no UTF-8
 		\xff			no	no UTF-8
 	S
@@ -230,6 +231,8 @@ load parse
 		action=PREPEND\n\n		other\s	nothing
 		action=PREPEND X-A: b\rX-B: c\n\n	other X-A: b\rX-B: c	a CR
 		action=PREPEND X-A: b\x00\n\n	other X-A: b\x00	NUL
+		action=PREPEND X-A: b\xc2\x85\n\n	other X-A: b\xc2\x85	U+0085, a control character
+		action=PREPEND X-A:\tb\n\n	prepend X-A:\tb	a TAB
 		action=WARN x\n\n		warn x	to be logged
 		action=INFO x\n\n		warn x	to be logged
 		action=HOLD\n\n			other\s	not known

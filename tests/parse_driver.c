@@ -384,6 +384,43 @@ do_number(struct slice in, const char *param)
 		say("%" PRIu64, v);
 }
 
+/* "control" for what has one, else whether it is text */
+static void
+do_control(struct slice in, const char *param)
+{
+	const bool control = smtp_has_control(in), text = smtp_is_text(in);
+
+	(void)param;
+	if (text != (!control && smtp_utf8_valid(in)))
+		say("!smtp_utf8_valid disagrees ");
+	say(control ? "control" : text ? "text" : "octets");
+}
+
+/* every code point up to in, written in UTF-8 */
+static void
+do_control_all(struct slice in, const char *param)
+{
+	const uint64_t max = number(in);
+	char s[5] = "";
+	size_t n;
+
+	(void)param;
+	for (uint32_t v = 0; v <= max; v++) {
+		n = v < 0x80 ? 1 : v < 0x800 ? 2 : v < 0x10000 ? 3 : 4;
+		s[0] = (char)(n == 1 ? v :
+		    ((0xf00 >> n & 0xff) | v >> 6 * (n - 1)));
+		for (size_t i = 1; i < n; i++)
+			s[i] = (char)(0x80 | (v >> 6 * (n - 1 - i) & 0x3f));
+		s[n] = 'x';
+		if (smtp_has_control((struct slice){ s, n + 1 }) ==
+		    (v < 0x20 || (v >= 0x7f && v <= 0x9f)))
+			continue;
+		say("U+%04" PRIX32 " goes wrong", v);
+		return;
+	}
+	say("agrees");
+}
+
 /* write to a text of every size; what is the verdict without limits? */
 static void
 do_text(struct slice in, void (*write_it)(struct smtp_text *, struct slice))
@@ -1578,9 +1615,12 @@ do_xclient(struct slice in, const char *param)
 	const char *blank = "";
 
 	(void)param;
+	memset(&x, FRESH, sizeof(x));
 	if (!ok(smtp_parse_xclient(in, &x), NULL, 0))
 		return;
 	for (int i = 0; i < SMTP_X_ATTRIBUTES; i++) {
+		if (!x.given[i] && (x.value[i].p != NULL || x.value[i].n > 0))
+			say("!a value of %s, and none was given ", names[i]);
 		if (!x.given[i])
 			continue;
 		say("%s%s=", blank, names[i]);
@@ -1660,6 +1700,8 @@ static const struct {
 	{ "is",			do_is,			false },
 	{ "lower",		do_lower,		false },
 	{ "number",		do_number,		false },
+	{ "control",		do_control,		false },
+	{ "control-all",	do_control_all,		false },
 	{ "put",		do_put,			false },
 	{ "put-number",		do_put_number,		false },
 	{ "put-escaped",	do_put_escaped,		false },

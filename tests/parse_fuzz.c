@@ -95,7 +95,7 @@ fuzz_path(struct slice in, const char *keyword)
 	MUST(path.local.n + path.domain.n < SMTP_MAILBOX_MAX);
 	MUST(path.local.n > 0 || path.domain.n == 0);
 	MUST(path.domain.n == 0 || smtp_is_literal(path.domain) ||
-	    smtp_is_domain(path.domain) || !smtp_utf8_valid(path.domain));
+	    smtp_is_domain(path.domain) || !smtp_is_text(path.domain));
 	path_again(&path);
 	buf = malloc(path.local.n + 1);
 	MUST(buf != NULL);
@@ -120,6 +120,10 @@ fuzz_words(struct slice in, size_t cut)
 	within(entry, in);
 	MUST(trimmed(entry));
 	MUST(!smtp_names_file(in) || memchr(in.p, '/', in.n) == NULL);
+	MUST(!smtp_names_file(in) || !smtp_has_control(in));
+	MUST(smtp_is_text(in) == (smtp_utf8_valid(in) &&
+	    !smtp_has_control(in)));
+	MUST(!smtp_has_control(part(in, 0, cut)) || smtp_has_control(in));
 	MUST(!smtp_is_host(in) || smtp_is_domain(in));
 	MUST(!smtp_is_literal(in) || !smtp_is_domain(in));
 	MUST(smtp_domain_matches(smtp_slice("*"), in));
@@ -298,13 +302,16 @@ fuzz_neighbours(struct slice in, size_t cut)
 		within(policy.all, in);
 		MUST((policy.action == SMTP_REFUSE) == (policy.code.n == 3));
 	}
-	(void)smtp_parse_xclient(in, &x);
+	if (smtp_parse_xclient(in, &x) == SMTP_OK)
+		for (int i = 0; i < SMTP_X_ATTRIBUTES; i++)
+			MUST(!smtp_has_control(x.value[i]));
 	if (smtp_base64(in, buf, sizeof(buf), &n) == SMTP_OK)
 		MUST(n <= in.n / 4 * 3);
 	if (smtp_parse_plain(in, &zid, &cid, &password) == SMTP_OK) {
 		within(zid, in);
 		within(password, in);
 		MUST(zid.n + cid.n + password.n + 2 == in.n);
+		MUST(!smtp_has_control(cid));
 	}
 	if (smtp_parse_enhanced(in, 0, &code, &text) == SMTP_OK) {
 		within(code, in);
@@ -314,7 +321,7 @@ fuzz_neighbours(struct slice in, size_t cut)
 		(void)smtp_nets_match(in, ip);
 	(void)smtp_is_tls_word(in);
 	(void)smtp_is_shell(in);
-	(void)smtp_fits_environment(in);
+	MUST(!smtp_fits_environment(in) || smtp_is_text(in));
 }
 
 static void

@@ -928,17 +928,18 @@ smtp_user_matches(struct slice entry, struct slice local, struct slice user,
 	return smtp_same(entry, local) || smtp_same(entry, user);
 }
 
-/* a template knows the first three, a program's argument all */
+/* a template knows the first three, a program's argument all; the last one
+ * stands for an argument, not for a part of one */
 enum { PLACE_NONE, PLACE_USER, PLACE_DOMAIN, PLACE_EXTENSION,
-    PLACE_RECIPIENT, PLACE_SENDER };
+    PLACE_RECIPIENT, PLACE_SENDER, PLACE_RECIPIENTS };
 
 /* "{user}" / "{domain}" / ...: those up to last; 0 for none of them */
 static size_t
 scan_placeholder(struct slice in, int last, int *which)
 {
-	static const char names[][12] = {
+	static const char names[][13] = {
 		"", "{user}", "{domain}", "{extension}", "{recipient}",
-		"{sender}"
+		"{sender}", "{recipients}"
 	};
 	size_t n;
 
@@ -1190,25 +1191,116 @@ smtp_put_argument(struct smtp_text *t, struct slice arg,
 	return t->cut ? SMTP_ELONG : SMTP_OK;
 }
 
-bool
-smtp_is_shell(struct slice path)
+static bool
+is_letter(char c)
 {
-	static const char names[][8] = {
-		"sh", "ash", "bash", "busybox", "csh", "dash", "fish", "ksh",
-		"ksh93", "lksh", "mksh", "oksh", "pdksh", "posh", "rbash",
-		"rksh", "rzsh", "tcsh", "toybox", "yash", "zsh",
-		"su", "runuser"
-	};
+	return is_alnum(c) && !is_digit(c);
+}
 
-	for (size_t i = path.n; i > 0; i--)
-		if (path.p[i - 1] == '/') {
-			path = drop(path, i);
+/* "-" and letters: how many octets */
+static size_t
+scan_letters(struct slice in)
+{
+	size_t n = 1;
+
+	if (in.n == 0 || in.p[0] != '-')
+		return 0;
+	while (n < in.n && is_letter(in.p[n]))
+		n++;
+	return n > 1 ? n : 0;
+}
+
+/* the name of a long option, without its hyphens: one of these, cut short as
+ * getopt_long(3) takes it, or behind other words */
+static bool
+is_command_name(struct slice name)
+{
+	static const char names[][11] = {
+		"command", "exec", "execute", "eval", "expression"
+	};
+	struct slice known, last = name;
+
+	for (size_t i = name.n; i > 0; i--)
+		if (name.p[i - 1] == '-') {
+			last = drop(name, i);
 			break;
 		}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (smtp_is(path, names[i]))
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		known = smtp_slice(names[i]);
+		if (smtp_same(last, known) || (name.n > 0 &&
+		    name.n < known.n && smtp_same(name, take(known, name.n))))
 			return true;
+	}
 	return false;
+}
+
+/* what the argument behind an option is */
+static enum smtp_behind
+option_takes(struct slice word)
+{
+	enum { LETTERS_C = 5, LETTERS_E = 3 };
+
+	if (word.n > 2 && word.p[0] == '-' && word.p[1] == '-')
+		return is_command_name(drop(word, 2)) ? SMTP_BEHIND_COMMAND :
+		    SMTP_BEHIND_NOTHING;
+	if (word.n == 0 || scan_letters(word) != word.n)
+		return SMTP_BEHIND_NOTHING;
+	if (word.n - 1 <= LETTERS_C && memchr(word.p, 'c', word.n) != NULL)
+		return memchr(word.p, 'o', word.n) != NULL ?
+		    SMTP_BEHIND_NAME : SMTP_BEHIND_SHELL;
+	return word.n - 1 <= LETTERS_E && word.p[word.n - 1] == 'e' ?
+	    SMTP_BEHIND_COMMAND : SMTP_BEHIND_NOTHING;
+}
+
+/* what the next argument is, behind this one and those before */
+static enum smtp_behind
+behind_next(enum smtp_behind behind, struct slice arg)
+{
+	const bool option = arg.n > 0 && (arg.p[0] == '-' || arg.p[0] == '+');
+
+	if (behind == SMTP_BEHIND_NAME)
+		return SMTP_BEHIND_SHELL;
+	if (behind != SMTP_BEHIND_SHELL)
+		return option_takes(arg);
+	if (!option)
+		return SMTP_BEHIND_NOTHING;
+	return arg.n > 1 && arg.p[1] != '-' &&
+	    memchr(arg.p, 'o', arg.n) != NULL ? SMTP_BEHIND_NAME :
+	    SMTP_BEHIND_SHELL;
+}
+
+/* an option and its argument in one word */
+static bool
+joins_command(struct slice arg)
+{
+	const char *equals = arg.n > 0 ? memchr(arg.p, '=', arg.n) : NULL;
+	size_t n = scan_letters(arg);
+
+	if (n == 0 && equals != NULL)
+		n = (size_t)(equals - arg.p);
+	return option_takes(take(arg, n)) != SMTP_BEHIND_NOTHING;
+}
+
+bool
+smtp_is_command(enum smtp_behind *behind, struct slice arg)
+{
+	const bool command = *behind != SMTP_BEHIND_NOTHING ||
+	    joins_command(arg);
+	bool placeholder = false, sign = smtp_has_control(arg);
+	size_t n;
+	int which;
+
+	*behind = behind_next(*behind, arg);
+	for (; arg.n > 0; arg = drop(arg, n)) {
+		n = scan_placeholder(arg, PLACE_RECIPIENTS, &which);
+		placeholder = placeholder || n > 0;
+		if (n > 0)
+			continue;
+		n = 1;
+		sign = sign || (arg.p[0] != '\0' &&
+		    strchr(" '\"`|&;<>()$\\*?[]#~!", arg.p[0]) != NULL);
+	}
+	return placeholder && (command || sign);
 }
 
 bool

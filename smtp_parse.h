@@ -417,13 +417,35 @@ bool smtp_has_argument(struct slice arg);
 enum smtp_status smtp_put_argument(struct smtp_text *t, struct slice arg,
     const struct smtp_arguments *values);
 
+enum smtp_behind {		/* what an argument stands behind */
+	SMTP_BEHIND_NOTHING,	/* to begin with */
+	SMTP_BEHIND_COMMAND,	/* an option whose argument may be a command */
+	SMTP_BEHIND_SHELL,	/* a -c: further options may come between */
+	SMTP_BEHIND_NAME	/* a -c and a -o, which has a word of its own */
+};
+
 /*
- * smtp_is_shell(path)
+ * smtp_is_command(behind, arg)
  *
- * Whether a program, by its name after the last slash, takes a command in the
- * argument behind "-c": sh and its kin (BusyBox, too), su and runuser.
+ * Whether an argument has a placeholder ({recipient}, {user}, {domain},
+ * {extension}, {sender}, {recipients}) where what it brings may be run as a
+ * command, by a shell or by another program.  Ask it of the arguments of a
+ * program from the first to the last.  It may:
+ *
+ * - beside a blank, a quote (' " `), one of | & ; < > ( ) $ \ * ? [ ] # ~ ! or
+ *   a control character, outside the placeholders;
+ * - behind an option that may take a command: "-" and up to five letters, a
+ *   "c" among them (-c, -lc, -exec), or up to three that end in "e" (-e, -pe);
+ *   "--" and command, exec, execute, eval or expression, cut short or behind
+ *   other words, too (--exe, --session-command);
+ * - in one word with such an option: -c{user}, --command={user};
+ * - behind an option with a "c" and further words that begin with "-" or "+",
+ *   which shells take as options before the command (-c -x -- {user}); the
+ *   word of a -o there is as bad.
+ *
+ * behind:  SMTP_BEHIND_NOTHING, to begin; then what the call before has left.
  */
-bool smtp_is_shell(struct slice path);
+bool smtp_is_command(enum smtp_behind *behind, struct slice arg);
 
 /*
  * smtp_fits_environment(value)

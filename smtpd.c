@@ -5389,30 +5389,17 @@ conf_option(const struct option_row *o, const char *given, const char *value)
 	}
 }
 
-/* An argument behind a shell's -c is a command: what a placeholder brings would
- * be run. */
+/* What a placeholder brings is the client's, and may be no part of a command. */
 static void
 conf_check_shell(char *const argv[])
 {
-	bool shell = false, command = false, option;
+	enum smtp_behind behind = SMTP_BEHIND_NOTHING;
 
-	for (; *argv != NULL; argv++) {
-		option = shell && ((*argv)[0] == '-' || (*argv)[0] == '+');
-		if (command && !option) {
-			if (smtp_has_argument(smtp_slice(*argv)) ||
-			    strstr(*argv, "{recipients}") != NULL)
-				die(EXIT_OPTION, "%s: a placeholder in a "
-				    "shell's command; use \"$RECIPIENT\" and "
-				    "its like", *argv);
-			shell = command = false;
-		} else if (option && (*argv)[1] != '-') {
-			command = command || strchr(*argv, 'c') != NULL;
-			/* -o has a word of its own */
-			if (strchr(*argv, 'o') != NULL && argv[1] != NULL)
-				argv++;
-		}
-		shell = shell || smtp_is_shell(smtp_slice(*argv));
-	}
+	for (; *argv != NULL; argv++)
+		if (smtp_is_command(&behind, smtp_slice(*argv)))
+			die(EXIT_OPTION, "%s: a placeholder where a command "
+			    "may stand; use \"$RECIPIENT\" and its like",
+			    *argv);
 }
 
 static void

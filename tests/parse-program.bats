@@ -80,19 +80,105 @@ load parse
 	S
 }
 
-@test "shell: which programs take a command behind -c" {
-	"$DRIVER" shell <<-'S'
-		sh			yes	the one
-		/bin/sh			yes	with a path
-		/usr/bin/env		no	not this
-		./bash			yes	any path
-		zsh			yes	others
-		/sbin/runuser		yes	by way of one
-		shx			no	a longer name
-		xsh			no	another
-		sh/			no	no name
-		/bin/sh/x		no	not the last part
-		\e			no	nothing
+@test "command: no placeholder behind an option that may take a command, of any program" {
+	"$DRIVER" is-command <<-'S'
+		sh|-c|{recipient}		{recipient}	a shell
+		sh|-ec|{recipient}		{recipient}	with other letters
+		sh|-euxc|{user}			{user}		four
+		sh|-lxeuc|{user}		{user}		five
+		bash|-lc|--|x{user}		x{user}		behind the end of options
+		bash|-c|-e|{sender}		{sender}	behind another option
+		sh|-c|+x|{user}			{user}		with a plus
+		bash|-co|errexit|{user}		{user}		behind the word of -o
+		bash|-c|-o|errexit|{user}	{user}		in a word of its own
+		bash|-c|+o|{domain}|x		{domain}	the word itself
+		bash|-c|--posix|{user}		{user}		an o in a long one takes none
+		env|X=1|dash|-x|-c|{domain}	{domain}	a program before it
+		su|-c|{extension}|mail		{extension}	others
+		flock|FILE|-c|x {recipient}	x {recipient}	others
+		sg|GROUP|-c|{recipient}		{recipient}	others
+		script|-c|{recipient}		{recipient}	others
+		cat|-c|{user}			{user}		any
+		find|.|-exec|{user}		{user}		find
+		perl|-e|{user}			{user}		Perl
+		perl|-ne|{user}			{user}		with another letter
+		perl|-lpe|{user}		{user}		with two
+		sh|-c|{recipients}		{recipients}	all of them
+		sh|-c|x{recipients}y		x{recipients}y	where they are but text
+		script|--command|{user}		{user}		a long option
+		x|--exec|{user}			{user}		another
+		x|--execute|{user}		{user}		another
+		x|--eval|{user}			{user}		another
+		sed|--expression|{user}		{user}		another
+		x|--comm|{user}			{user}		cut short
+		su|--session-command|{user}	{user}		behind another word
+		sh|-c|{user}|-c|{user}		{user}; {user}	each
+		sh|-c|-{user}			-{user}		an option, too
+	S
+}
+
+@test "command: nor in one word with such an option" {
+	"$DRIVER" is-command <<-'S'
+		x|--command={recipient}		--command={recipient}	a long one
+		x|--exe={user}			--exe={user}	cut short
+		x|--session-command={user}	--session-command={user}	behind another word
+		x|--eval=a={user}		--eval=a={user}	the first sign counts
+		su|-c{user}			-c{user}	a short one
+		su|-lc{user}			-lc{user}	with other letters
+		perl|-ne{user}			-ne{user}	Perl
+		su|-c=x{user}			-c=x{user}	with a sign
+		su|-c/bin/{user}		-c/bin/{user}	with a path
+		x|-f{sender}			good		another letter
+		x|-d/m/{recipient}		good		and a path
+		x|--to={recipient}		good		another word
+		x|-to={user}			good		with one hyphen
+		x|--commander={user}		good		a longer word
+	S
+}
+
+@test "command: what is no command may have placeholders" {
+	"$DRIVER" is-command <<-'S'
+		procmail|-t|-a|{extension}|-d|{user}			good	procmail
+		procmail|-m|RECIPIENT={recipient}|rc			good	with a variable
+		dovecot-lda|-e|-f|{sender}|-a|{recipient}|-d|{user}	good	an -e without an argument
+		sendmail|-i|-f|{sender}|--|{recipients}			good	sendmail
+		prog|x{foo}{user}					good	lone braces
+		prog|<x>|y						good	signs without a placeholder
+		sh|-c|x "$1"|sh|{recipient}				good	a word behind the command
+		sh|-c|x|{user}						good	behind a command of one word
+		sh|-e|./prog|{user}					good	a script, not a command
+		sh|./prog|{user}					good	the same
+		prog|-c|file|-d|{user}					good	an argument that is given
+		prog|-config|{user}					good	a word of six letters
+		prog|-mode|{user}					good	one of four with an e
+		prog|-C|{user}						good	another letter
+		prog|-c5|{user}						good	not all letters
+		prog|c|{user}						good	no option
+		prog|--|{user}						good	the end of options
+		prog|-|{user}						good	standard input
+		prog|-o|x|{user}					good	an -o without a -c
+		prog|--no-commands|{user}				good	another long one
+		prog|--sender|{sender}					good	another
+		\e							good	nothing
+	S
+}
+
+command_octet() {
+	case $c in
+	[0-9a-zA-Z{}=%,@:/+._^-])	row "$x" good ;;
+	*)	if [ "$i" -lt 128 ]; then row "$x" bad; else row "$x" good; fi ;;
+	esac
+}
+
+@test "command: a placeholder stands beside letters, digits and { } = % , @ : / + - . _ ^, and nothing that a shell looks at" {
+	each command_octet >rows
+	"$DRIVER" is-command-with <rows
+	"$DRIVER" is-command-with <<-'S'
+		\xc3\xa4	good	UTF-8
+		\xc2\x85	bad	a control character in two octets
+		{foo}		good	other braces
+		--x=		good	an option
+		system("	bad	a program's text
 	S
 }
 

@@ -1469,11 +1469,51 @@ do_address(struct slice in, const char *param)
 	say(" %s", smtp_needs_quotes(part[0]) ? "quoted" : "plain");
 }
 
+/* the arguments of a program: those that have a placeholder in a command */
 static void
-do_shell(struct slice in, const char *param)
+do_is_command(struct slice in, const char *param)
 {
+	enum smtp_behind behind = SMTP_BEHIND_NOTHING;
+	struct slice part[PARTS];
+	const int n = parts(in, part);
+	bool found = false;
+
 	(void)param;
-	yes_no(smtp_is_shell(in));
+	for (int i = 0; i < n; i++) {
+		if (!smtp_is_command(&behind, part[i]))
+			continue;
+		say(found ? "; " : "");
+		say_slice(part[i]);
+		found = true;
+	}
+	if (!found)
+		say("good");
+}
+
+/* what an octet beside a placeholder makes of an argument */
+static void
+do_is_command_with(struct slice in, const char *param)
+{
+	static const char *const before[] = { "", "x", "{user}" };
+	const char *const after[] = { "{user}", "x{user}y", "{recipients}", "" };
+	enum smtp_behind behind;
+	char buf[64];
+	struct smtp_text t;
+	int yes = 0;
+
+	(void)param;
+	for (size_t i = 0; i < 3; i++)
+		for (size_t k = 0; k < 4; k++) {
+			t = SMTP_TEXT(buf);
+			smtp_puts(&t, before[i]);
+			smtp_put(&t, in);
+			smtp_puts(&t, after[k]);
+			behind = SMTP_BEHIND_NOTHING;
+			yes += smtp_is_command(&behind, placed(PART,
+			    smtp_written(&t)));
+		}
+	/* two of these have no placeholder */
+	say(yes == 0 ? "good" : yes == 10 ? "bad" : "now one, now the other");
 }
 
 static void
@@ -1740,7 +1780,8 @@ static const struct {
 	{ "argument",		do_argument,		false },
 	{ "has-argument",	do_has_argument,		false },
 	{ "address",		do_address,		false },
-	{ "shell",		do_shell,		false },
+	{ "is-command",		do_is_command,		false },
+	{ "is-command-with",	do_is_command_with,	false },
 	{ "environment",	do_environment,		false },
 	{ "enhanced",		do_enhanced,		false },
 	{ "last",		do_last,			false },

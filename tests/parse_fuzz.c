@@ -320,7 +320,6 @@ fuzz_neighbours(struct slice in, size_t cut)
 	if (smtp_is_nets(in))
 		(void)smtp_nets_match(in, ip);
 	(void)smtp_is_tls_word(in);
-	(void)smtp_is_shell(in);
 	MUST(!smtp_fits_environment(in) || smtp_is_text(in));
 }
 
@@ -332,7 +331,11 @@ fuzz_program(struct slice in, size_t cut)
 	struct smtp_last whole = { .n = 0 }, pieces = { .n = 0 };
 	char buf[ROOM];
 	struct smtp_text t = SMTP_TEXT(buf);
+	enum smtp_behind behind = SMTP_BEHIND_NOTHING;
 
+	(void)smtp_is_command(&behind, a);
+	if (smtp_is_command(&behind, b))
+		MUST(smtp_has_argument(b) || b.n >= 12);
 	if (smtp_put_argument(&t, a, &v) == SMTP_OK && t.n > 0)
 		MUST(t.p[0] != '-' || (a.n > 0 && a.p[0] == '-'));
 	smtp_last(&whole, in);

@@ -928,6 +928,213 @@ smtp_user_matches(struct slice entry, struct slice local, struct slice user,
 	return smtp_same(entry, local) || smtp_same(entry, user);
 }
 
+/*
+ * A whole list.  Of a million lines few can match, and which is told from a
+ * few octets at fixed distances, so that compilers look at many places at
+ * once.  In front of an entry is a line end or a blank.  It begins with a mark
+ * ("@"; "." or "*"), or with the name looked for, of which two octets are
+ * compared, and behind that it ends, or "@" follows, or what the local part
+ * goes on with behind the user.  Of those octets only the bits are looked at
+ * that none of them has, and of letters all but the one that tells case: what
+ * matches is not missed, and what else gets through is looked at again.
+ */
+enum {
+	BLOCK = 64,
+	NOT_BEFORE = 0xff & ~('\n' | '\t' | ' '),
+	NOT_BEHIND = 0xff & ~('\n' | '\r' | '\t' | ' ' | '#'),
+	NO_CASE = 0xff & ~0x20
+};
+
+struct sought {
+	struct slice	 local, user, domain;	/* who; or only the domain */
+	bool		 users;		/* it is a list of users */
+	struct slice	 name;		/* which of them is looked for */
+	size_t		 one, two;	/* the octets of it to compare */
+	unsigned char	 c1, c2;	/* which they are */
+	unsigned char	 mark, marks;	/* a mark, and the bits marks share */
+	unsigned char	 not_behind;	/* bits of what is not behind it */
+};
+
+/* Which two octets differ the most from one name of a list to the next: the
+ * last two digits of a user or of a domain's first label; one digit and its
+ * neighbour; the first octet and the last.  No name: its mark will do. */
+static void
+seek_octets(struct sought *s)
+{
+	const char *dot = s->users || s->name.n == 0 ? NULL :
+	    memchr(s->name.p, '.', s->name.n);
+	size_t n = dot == NULL ? s->name.n : (size_t)(dot - s->name.p);
+	size_t digits = 0;
+
+	s->c1 = s->c2 = s->mark;
+	s->one = s->two = 0;
+	if (n == 0)
+		return;
+	s->two = n - 1;
+	for (size_t i = n; i > 0 && digits < 2; i--)
+		if (is_digit(s->name.p[i - 1])) {
+			if (digits++ == 0)
+				s->two = i - 1;
+			else
+				s->one = i - 1;
+		}
+	if (digits == 1)
+		s->one = s->two > 0 ? s->two - 1 : n - 1;
+	s->c1 = (unsigned char)s->name.p[s->one];
+	s->c2 = (unsigned char)s->name.p[s->two];
+}
+
+/* At which of so many octets may an entry begin that matches?  One octet
+ * before them is looked at, and name.n behind. */
+static bool
+look_at_block(const struct sought *s, const char *in,
+    unsigned char hit[restrict BLOCK])
+{
+	const unsigned char *const at = (const unsigned char *)in;
+	const unsigned char *const before = at - 1;
+	const unsigned char *const behind = at + s->name.n;
+	const unsigned char *const one = at + s->one, *const two = at + s->two;
+	const unsigned char c1 = s->c1, c2 = s->c2, not_behind = s->not_behind;
+	const unsigned char mark = s->mark, marks = s->marks;
+	unsigned char any[BLOCK / 2];
+	uint64_t words[2];
+
+	for (int i = 0; i < BLOCK; i++) {
+		unsigned char name = (unsigned char)
+		    ((((one[i] ^ c1) | (two[i] ^ c2)) & NO_CASE) |
+		    (behind[i] & not_behind));
+		unsigned char marked = (unsigned char)
+		    ((at[i] ^ mark) & marks);
+		unsigned char miss = name < marked ? name : marked;
+
+		hit[i] = (miss | (before[i] & NOT_BEFORE)) == 0;
+	}
+	for (int i = 0; i < BLOCK / 2; i++)
+		any[i] = hit[i] | hit[i + BLOCK / 2];
+	for (int i = 0; i < BLOCK / 4; i++)
+		any[i] |= any[i + BLOCK / 4];
+	memcpy(words, any, sizeof(words));
+	return (words[0] | words[1]) != 0;
+}
+
+/* may in begin with the name, and with the domain if there is an "@" then? */
+static bool
+may_be(struct slice in, struct slice name, struct slice domain)
+{
+	if (in.n < name.n || !smtp_same(take(in, name.n), name))
+		return false;
+	in = drop(in, name.n);
+	if (in.n == 0 || in.p[0] != '@')
+		return in.n == 0 || (in.p[0] & NOT_BEHIND) == 0;
+	in = drop(in, 1);
+	return in.n >= domain.n && smtp_same(take(in, domain.n), domain);
+}
+
+/* may in begin with an entry that matches?  A no is right. */
+static bool
+may_match(const struct sought *s, struct slice in)
+{
+	const struct slice none = take(s->domain, 0), d = s->domain;
+
+	if (s->users)
+		return may_be(in, s->name, d) || may_be(in, none, d) ||
+		    (s->local.n > s->name.n && may_be(in, s->local, d));
+	if (in.p[0] == '*' || may_be(in, d, none))
+		return true;
+	for (size_t i = 1; in.p[0] == '.' && i + 1 < d.n; i++)
+		if (d.p[i] == '.' && in.n > 1 &&
+		    smtp_lower(d.p[i + 1]) == smtp_lower(in.p[1]) &&
+		    may_be(in, drop(d, i), none))
+			return true;
+	return false;
+}
+
+/* is only blank what is between there and the line end before? */
+static bool
+begins_line(struct slice list, size_t at)
+{
+	while (at > 0 && is_blank(list.p[at - 1]))
+		at--;
+	return at == 0 || list.p[at - 1] == '\n';
+}
+
+/* does the line that begins there match?  *at is moved behind it. */
+static bool
+line_matches(const struct sought *s, struct slice list, size_t *at)
+{
+	struct slice line = drop(list, *at);
+	const char *lf = memchr(line.p, '\n', line.n);
+
+	if (lf != NULL)
+		line.n = (size_t)(lf - line.p);
+	*at += line.n + (lf != NULL);
+	line = smtp_list_line(line);
+	if (line.n == 0)
+		return false;
+	return s->users ? smtp_user_matches(line, s->local, s->user,
+	    s->domain) : smtp_domain_matches(line, s->domain);
+}
+
+static bool
+list_holds(struct slice list, struct sought *s)
+{
+	unsigned char hit[BLOCK];
+	size_t at = 0, line;
+
+	seek_octets(s);
+	if (list.n == 0 || line_matches(s, list, &at))
+		return list.n > 0;
+	/* from here on there is an octet in front of every place */
+	for (; list.n - at >= BLOCK + s->name.n; at += BLOCK) {
+		if (!look_at_block(s, list.p + at, hit))
+			continue;
+		for (size_t i = 0; i < BLOCK; i++) {
+			line = at + i;
+			if (hit[i] != 0 && may_match(s, drop(list, line)) &&
+			    begins_line(list, line) &&
+			    line_matches(s, list, &line))
+				return true;
+		}
+	}
+	while (list.p[at - 1] != '\n' && at < list.n)
+		at--;
+	while (at < list.n)
+		if (line_matches(s, list, &at))
+			return true;
+	return false;
+}
+
+bool
+smtp_domains_hold(struct slice list, struct slice domain)
+{
+	struct sought s = { .domain = domain, .name = domain, .mark = '*',
+	    .marks = 0xff & ~('*' ^ '.'), .not_behind = NOT_BEHIND };
+
+	return list_holds(list, &s);
+}
+
+bool
+smtp_users_hold(struct slice list, struct slice local, struct slice user,
+    struct slice domain)
+{
+	struct sought s = { .local = local, .user = user, .domain = domain,
+	    .users = true, .name = user, .mark = '@', .marks = 0xff,
+	    .not_behind = NOT_BEHIND & ~'@' };
+
+	/* as it is, one look is enough for both */
+	if (user.n > 0 && local.n >= user.n &&
+	    smtp_same(take(local, user.n), user)) {
+		if (local.n > user.n)
+			s.not_behind &= (unsigned char)
+			    ~((unsigned char)local.p[user.n] | 0x20);
+		return list_holds(list, &s);
+	}
+	if (list_holds(list, &s))
+		return true;
+	s.name = local;
+	return list_holds(list, &s);
+}
+
 /* a template knows the first three, a program's argument all; the last one
  * stands for an argument, not for a part of one */
 enum { PLACE_NONE, PLACE_USER, PLACE_DOMAIN, PLACE_EXTENSION,

@@ -337,6 +337,21 @@ struct slice smtp_list_line(struct slice in);
 bool smtp_user_matches(struct slice entry, struct slice local,
     struct slice user, struct slice domain);
 
+/*
+ * smtp_domains_hold(list, domain), smtp_users_hold(list, local, user, domain)
+ *
+ * Whether a line of a whole list has an entry that covers the domain, or names
+ * the recipient: as smtp_list_line, and smtp_domain_matches or
+ * smtp_user_matches, say of each line, but much faster.  A list of a million
+ * entries is gone through once, and few of them are looked at.
+ *
+ * list:    any octets, a line up to each LF and behind the last one.
+ * domain:  for smtp_domains_hold not empty.
+ */
+bool smtp_domains_hold(struct slice list, struct slice domain);
+bool smtp_users_hold(struct slice list, struct slice local,
+    struct slice user, struct slice domain);
+
 struct smtp_values {
 	struct slice	 user;		/* unquoted, without extension */
 	struct slice	 domain;

@@ -91,6 +91,63 @@ load parse
 	S
 }
 
+@test "lists: a whole list holds a recipient if one of its lines does, wherever it lies" {
+	"$DRIVER" list users <<-'S'
+		al@example.org\n|al|al|example.org		yes	the address
+		al@example.org|al|al|example.org		yes	without a line end
+		bo\nal\n|al|al|example.org			yes	the second, in any domain
+		al\nbo\n|al|al|example.org			yes	the first
+		bo\n \t al \t # she\r\n|al|al|example.org	yes	blanks and a comment
+		al\r\n|al|al|example.org			yes	CRLF
+		AL@EXAMPLE.org#x\n|al|al|example.org		yes	in any case
+		@example.org\n|al|al|example.org		yes	all of the domain
+		bo\n @EXAMPLE.org\n|al|al|example.org		yes	behind a blank
+		@example.com\n|al|al|example.org		no	another
+		al@example.com\n|al|al|example.org		no	another
+		al+x\n|al+x|al|example.org			yes	with its extension
+		al\n|al+x|al|example.org			yes	without
+		al+y\nal-x\nalx\n|al+x|al|example.org		no	others
+		a@b@example.org\n|a@b|a@b|example.org		yes	an @ in the local part
+		\x23al\n|al|al|example.org			no	a comment
+		xal\nalx\nx al\nal x\n|al|al|example.org	no	longer ones
+		l\n|l|l|example.org				yes	one octet
+		al\nl@x\nx l\n|l|l|example.org			no	and others
+		a b@example.org\n|a b|a b|example.org		yes	a blank in it
+		u1\nu12\nu2\n|u|u|example.org			no	others with more
+		example.org\n|example.org|example.org|x	yes	one that looks like a domain
+		x@example.org\n|example.org|example.org|x	no	and a domain that is none
+		yx\n|x|yx|d					yes	a user that is no part of it
+		x\n|x|yx|d					yes	nor is the local part
+		@d\n|||d					yes	nobody
+		\n\n|||d					no	and no entry
+		\e|al|al|example.org				no	an empty list
+		al|al+x|al|example.org				yes	the shortest
+	S
+	"$DRIVER" list domains <<-'S'
+		example.org\n|example.org		yes	the name
+		example.org|EXAMPLE.ORG			yes	in any case
+		x\nexample.org\n|example.org		yes	the second
+		.example.org\n|a.example.org		yes	of which it is a subdomain
+		.org\n|a.example.org			yes	of which, too
+		.example.org\n|example.org		no	not the name itself
+		.ample.org\n|a.example.org		no	no label
+		*\n|a					yes	any
+		x\n * # all\r\n|a			yes	behind a blank
+		**\n*a\n.\n|a				no	no such wildcard
+		a.example.org\n|example.org		no	a subdomain
+		org\n|example.org			no	the domain above
+		example.org.x\n|example.org		no	a longer name
+		\x23*\n|a				no	a comment
+		host1.org\nhost12.org\n|host.org	no	others with more
+		a\n|a					yes	one octet
+		\e|a					no	an empty list
+	S
+}
+
+@test "lists: a hundred thousand random lists hold what their lines do, and nothing else is read" {
+	"$DRIVER" list-all <<<$'100000\tagrees\tby line or as a whole'
+}
+
 @test "lists: the extension begins behind the first delimiter that is not the first octet" {
 	"$DRIVER" extension + <<-'S'
 		a+b	a|b	one

@@ -664,6 +664,155 @@ do_user(struct slice in, const char *param)
 	yes_no(smtp_user_matches(part[0], part[1], part[2], part[3]));
 }
 
+/* what smtp_users_hold and smtp_domains_hold do, line by line; who is local
+ * part, user and domain */
+static bool
+list_model(struct slice list, const struct slice who[3], bool users)
+{
+	struct slice entry;
+	const char *lf;
+	size_t n;
+
+	while (list.n > 0) {
+		lf = memchr(list.p, '\n', list.n);
+		n = lf != NULL ? (size_t)(lf - list.p) : list.n;
+		entry = smtp_list_line((struct slice){ list.p, n });
+		n += lf != NULL;
+		list = (struct slice){ list.p + n, list.n - n };
+		if (entry.n > 0 && (users ? smtp_user_matches(entry, who[0],
+		    who[1], who[2]) : smtp_domain_matches(entry, who[2])))
+			return true;
+	}
+	return false;
+}
+
+static bool
+list_holds(struct slice list, const struct slice who[3], bool users)
+{
+	return users ? smtp_users_hold(list, who[0], who[1], who[2]) :
+	    smtp_domains_hold(list, who[2]);
+}
+
+/* list|local|user|domain or list|domain; behind lines of every length, too,
+ * and before some: it may lie anyhow in memory */
+static void
+do_list(struct slice in, const char *param)
+{
+	static char buf[1024];
+	const bool users = strcmp(param, "users") == 0;
+	struct slice part[PARTS], who[3];
+	bool holds, model;
+
+	if (parts(in, part) != (users ? 4 : 2))
+		die("not so many parts");
+	who[0] = who[1] = who[2] = part[1];
+	if (users) {
+		who[1] = part[2];
+		who[2] = part[3];
+	}
+	holds = list_holds(part[0], who, users);
+	yes_no(holds);
+	for (size_t i = 0; i <= 200; i++)
+		for (size_t k = 0; k <= 80; k += 40) {
+			struct slice list = { buf, i + part[0].n + k };
+
+			if (list.n > sizeof(buf))
+				die("a list too long");
+			memset(buf, '-', sizeof(buf));
+			if (i > 0)
+				buf[i - 1] = '\n';
+			if (part[0].n > 0)
+				memcpy(buf + i, part[0].p, part[0].n);
+			if (k > 0)
+				buf[i + part[0].n] = '\n';
+			list = placed(OUT, list);
+			model = list_model(list, who, users);
+			if (list_holds(list, who, users) == model &&
+			    model == holds)
+				continue;
+			say(" !otherwise behind %zu, before %zu", i, k);
+			return;
+		}
+}
+
+/* in: how many lists of random lines, nearly like what is looked for */
+static void
+do_list_all(struct slice in, const char *param)
+{
+	static const char letters[] = "aAb1@.+ \t\n\n\n#\r*/`0\xc3\xe1";
+	static const char *const words[] = { "a1", "A1b", "b", "a", "a1+b",
+	    "ab.1a", "a.b", "B.1", "1.a.b", "A1@", " a", "", "11", "b11", "1ab1",
+	    "a1@a.b", "@a.b", ".b", "*", "\n", " ", "#", "\r\n", "a#" };
+	const uint64_t most = number(in);
+	uint64_t seed = 1, yes = 0;
+	char buf[700], text[3][8];
+	struct slice who[3], list;
+	struct smtp_text t;
+	bool users, model;
+
+	(void)param;
+	for (uint64_t i = 0; i < most; i++) {
+#define RANDOM(n) (seed = seed * 6364136223846793005U + 1442695040888963407U, \
+    (size_t)(seed >> 33) % (n))
+		users = RANDOM(2) == 0;
+		for (size_t k = 0; k < 3; k++) {
+			who[k] = smtp_slice(words[RANDOM(15)]);
+			if (RANDOM(4) == 0) {
+				who[k] = (struct slice){ text[k],
+				    1 + RANDOM(5) };
+				for (size_t j = 0; j < who[k].n; j++)
+					text[k][j] = letters[RANDOM(20)];
+			}
+		}
+		if (who[2].n == 0)
+			who[2] = smtp_slice("a.b");
+		/* as it is in use, mostly: local is user, or has more */
+		if (RANDOM(4) != 0 && who[0].n > 0)
+			who[1] = (struct slice){ who[0].p,
+			    RANDOM(2) == 0 ? who[0].n : 1 + RANDOM(who[0].n) };
+		t = (struct smtp_text){ buf, RANDOM(sizeof(buf)), 0, false };
+		while (!t.cut)
+			switch (RANDOM(12)) {
+			case 0:
+				smtp_put(&t, who[RANDOM(3)]);
+				break;
+			case 1:
+				smtp_puts(&t, "\n");
+				break;
+			case 2:
+			case 3:
+				smtp_puts(&t, words[RANDOM(24)]);
+				break;
+			case 4:
+				smtp_puts(&t, "xyzxyz.xyz@xyz\nxyz\n");
+				break;
+			default:
+				if (RANDOM(3) == 0)
+					smtp_put(&t, (struct slice){ letters +
+					    RANDOM(20), 1 });
+				else
+					smtp_puts(&t, "zyzzyz\n");
+			}
+		at_begin = RANDOM(2) == 0;
+		list = placed(OUT, smtp_written(&t));
+		model = list_model(list, who, users);
+		yes += model;
+		if (list_holds(list, who, users) == model)
+			continue;
+		say("%s for %s ", model ? "no" : "yes", users ? "user" :
+		    "domain");
+		for (size_t k = 0; k < 3; k++) {
+			say_slice(who[k]);
+			say("|");
+		}
+		say_slice(list);
+		return;
+	}
+	/* neither answer is rare */
+	say(yes > most / 8 && yes < most - most / 8 ? "agrees" :
+	    "agrees, but has told little");
+}
+
 static void
 do_is_template(struct slice in, const char *param)
 {
@@ -1759,6 +1908,8 @@ static const struct {
 	{ "matches",		do_matches,		false },
 	{ "list-line",		do_list_line,		false },
 	{ "user",		do_user,		false },
+	{ "list",		do_list,			false },
+	{ "list-all",		do_list_all,		false },
 	{ "is-template",	do_is_template,		false },
 	{ "expand",		do_expand,		false },
 	{ "mail",		do_mail,		false },

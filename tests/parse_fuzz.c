@@ -108,6 +108,33 @@ fuzz_path(struct slice in, const char *keyword)
 	free(buf);
 }
 
+/* a list and who is looked for: as line by line */
+static void
+fuzz_lists(struct slice who, struct slice list)
+{
+	const struct slice domain = who.n > 0 ? who : smtp_slice("b");
+	const struct slice user = part(who, 0, who.n / 2);
+	struct slice line, entry;
+	const char *lf;
+	bool user_held = false, domain_held = false;
+
+	for (size_t at = 0; at < list.n; at += line.n + 1) {
+		line = part(list, at, list.n);
+		lf = memchr(line.p, '\n', line.n);
+		if (lf != NULL)
+			line.n = (size_t)(lf - line.p);
+		entry = smtp_list_line(line);
+		if (entry.n == 0)
+			continue;
+		user_held = user_held ||
+		    smtp_user_matches(entry, who, user, domain);
+		domain_held = domain_held ||
+		    smtp_domain_matches(entry, domain);
+	}
+	MUST(smtp_users_hold(list, who, user, domain) == user_held);
+	MUST(smtp_domains_hold(list, domain) == domain_held);
+}
+
 static void
 fuzz_words(struct slice in, size_t cut)
 {
@@ -119,6 +146,8 @@ fuzz_words(struct slice in, size_t cut)
 
 	within(entry, in);
 	MUST(trimmed(entry));
+	fuzz_lists(part(in, 0, cut), part(in, cut, in.n));
+	fuzz_lists(part(in, 0, cut < 3 ? cut : 3), part(in, cut, in.n));
 	MUST(!smtp_names_file(in) || memchr(in.p, '/', in.n) == NULL);
 	MUST(!smtp_names_file(in) || !smtp_has_control(in));
 	MUST(smtp_is_text(in) == (smtp_utf8_valid(in) &&

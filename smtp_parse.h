@@ -264,8 +264,8 @@ bool smtp_names_file(struct slice value);
  * smtp_is_domain(in), smtp_is_host(in), smtp_is_literal(in)
  *
  * Whether the whole of in is a Domain (4.1.2; in UTF-8, 6531, without control
- * characters), a Domain in ASCII, or an address-literal in its brackets (4.1.3): each of at most
- * SMTP_DOMAIN_MAX octets.
+ * characters), a Domain in ASCII, or an address-literal in its brackets
+ * (4.1.3): each of at most SMTP_DOMAIN_MAX octets.
  */
 bool smtp_is_domain(struct slice in);
 bool smtp_is_host(struct slice in);
@@ -776,8 +776,8 @@ enum smtp_data_status smtp_data(struct smtp_data *d, struct slice *in,
  * smtp_chunk_end(d, out)
  *
  * After the last octet of BDAT LAST: write what is still to be stored, two
- * octets at most.  A CR left over is bare, as above; a last line without its line end
- * is given one, which is not counted in octets.  SMTP_DATA_END; or
+ * octets at most.  A CR left over is bare, as above; a last line without its
+ * line end is given one, which is not counted in octets.  SMTP_DATA_END; or
  * SMTP_DATA_FULL, with nothing done, if out has not two octets of room.
  */
 enum smtp_data_status smtp_chunk(struct smtp_data *d, struct slice *in,

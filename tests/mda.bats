@@ -782,8 +782,7 @@ mailed() {
 		mkdir -p "$conf.d/smtpd@.service.d"
 		cp "$CONTRIB"/smtpd{.socket,@.service} "$conf.d/"
 		cp "$CONTRIB/$conf" "$conf.d/smtpd@.service.d/"
-		systemd-analyze verify --man=no "$PWD/$conf.d/smtpd.socket" \
-		    "$PWD/$conf.d/smtpd@.service" >said 2>&1
+		verify "$PWD/$conf.d"/smtpd{.socket,@.service} >said
 		cat said
 		[ ! -s said ]
 	done

@@ -185,8 +185,7 @@ analyze() {
 	mkdir units
 	cp "$CONTRIB/smtpd.socket" units/
 	cp "$CONTRIB/$1" units/smtpd@.service
-	systemd-analyze verify --man=no "$PWD/units/smtpd.socket" \
-	    "$PWD/units/smtpd@.service" >said 2>&1
+	verify "$PWD"/units/smtpd{.socket,@.service} >said
 	cat said
 	[ ! -s said ]
 }
@@ -285,6 +284,31 @@ landlock() {
 
 @test "fast unit: systemd-analyze verify has nothing to say" {
 	analyze smtpd-fast@.service
+}
+
+@test "both units: what is wrong with another's unit is not held against them" {
+	need systemd-analyze
+	mkdir -p units others/sysinit.target.{d,wants}
+	cp "$CONTRIB"/smtpd{.socket,@.service} units/
+	# ours wait for sysinit.target, which wants this one
+	printf '[Unit]\nNo=key\n[Service]\nType=no\nExecStart=no\n' \
+	    >others/other.service
+	ln -s ../other.service others/sysinit.target.wants/
+	printf '[Unit]\nNo=key\n' >others/sysinit.target.d/other.conf
+	export SYSTEMD_UNIT_PATH=$PWD/others:
+	verify "$PWD"/units/smtpd{.socket,@.service} >said
+	cat said verify.out
+	[ ! -s said ]
+	grep -q other.service verify.out
+	# what is wrong with ours is
+	sed -i 's/^Accept=.*/Accept=maybe/' units/smtpd.socket
+	sed -i 's|^ExecStart=.*|ExecStart=/nonexistent|' units/smtpd@.service
+	mkdir units/smtpd@.service.d
+	printf '[Service]\nNo=key\n' >units/smtpd@.service.d/own.conf
+	verify "$PWD"/units/smtpd{.socket,@.service} >said
+	grep 'smtpd.socket:.* maybe' said
+	grep /nonexistent said
+	grep own.conf said
 }
 
 @test "strict unit: its exposure is at most 0.3" {

@@ -79,6 +79,17 @@ init() {
 	    --show-status=no
 }
 
+# swept: what a machine has left here that was killed before its stop
+swept() {
+	local cgroup
+	for cgroup in "$(hierarchy)"/sdboot.*; do
+		[ -d "$cgroup" ] && [ ! -d "/proc/${cgroup##*.}" ] &&
+		    grep -qx 'populated 0' "$cgroup/cgroup.events" &&
+		    find "$cgroup" -depth -type d -exec rmdir {} +
+	done 2>/dev/null
+	return 0
+}
+
 is_up() {
 	case $(run "$1" systemctl is-system-running 2>/dev/null) in
 	running|degraded) return 0 ;;
@@ -88,6 +99,7 @@ is_up() {
 
 start() {
 	local dir=$1 tree=${2:-} cgroup pid
+	swept
 	mkdir -p "$dir/mnt"
 	cgroup=$(hierarchy)/sdboot.$$
 	mkdir "$cgroup"

@@ -29,11 +29,12 @@ is_listening() {
 	    /proc/net/tcp /proc/net/tcp6
 }
 
-# choose_port: a port no one listens on, below those the kernel gives away
+# choose_port: a port no one listens on, below those the kernel gives away;
+# from 6000 of this file's own, because others run beside it
 choose_port() {
-	port=$((20000 + RANDOM % 12000))
+	port=$((26000 + RANDOM % 6000))
 	while is_listening $port; do
-		port=$((20000 + RANDOM % 12000))
+		port=$((26000 + RANDOM % 6000))
 	done
 }
 

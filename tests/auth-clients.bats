@@ -202,6 +202,10 @@ by_swaks() {
 @test "auth: swaks goes without its other mechanisms, which are not offered" {
 	local m
 	need swaks
+	perl -MAuthen::SASL -e 1 || {
+		[ -z "${CI:-}" ] || return 1
+		skip "perl's Authen::SASL is not installed"
+	}
 	serve
 	for m in CRAM-MD5 CRAM-SHA1 DIGEST-MD5; do
 		by_swaks --auth $m

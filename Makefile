@@ -65,11 +65,17 @@ run: smtpd
 serve: smtpd
 	@sh contrib/serve ./smtpd 2525
 
-check: all smtpd-hasty tests/parse_driver
-	bats $(BATSFLAGS) tests
+# TESTS='tests/data.bats tests/mail.bats' runs these only; tests/run has the
+# rest of the settings
+check:
+	@CC='$(CC)' sh tests/setup
+	@$(MAKE) all smtpd-hasty tests/parse_driver
+	@BATSFLAGS='$(BATSFLAGS)' bash tests/run $(TESTS)
 
-check-asan: smtpd-asan smtpd-hasty tests/parse_driver
-	SMTPD=./smtpd-asan bats $(BATSFLAGS) tests
+check-asan:
+	@CC='$(CC)' sh tests/setup
+	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver
+	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-asan bash tests/run $(TESTS)
 
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1
@@ -86,8 +92,8 @@ fuzz:
 	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds
 
 lint:
-	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench .ci/run .ci/install
-	shellcheck -s sh tests/gates contrib/run contrib/run-tls contrib/serve \
+	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/run .ci/run .ci/install
+	shellcheck -s sh tests/gates tests/setup contrib/run contrib/run-tls contrib/serve \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC)
@@ -109,4 +115,4 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz run fuzz
+	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz

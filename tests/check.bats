@@ -9,7 +9,7 @@ file() {
 	sed 's/^[[:blank:]]*it /@test /' >"$1.bats"
 }
 
-CLEAN=(env -i PATH="${PATH//"$BATS_LIBEXEC:"/}" LC_ALL=C)
+CLEAN=(env -i --default-signal=INT PATH="${PATH//"$BATS_LIBEXEC:"/}" LC_ALL=C)
 RUN=(bash "$ROOT/tests/run")
 
 # check [VARIABLE=VALUE...] [FILE...]: tests/run, as from a shell, with nothing of
@@ -146,8 +146,8 @@ lasting() {
 		echo "$signal"
 		rm -f begun
 		status=0
-		"${CLEAN[@]}" TMPDIR="$PWD" env --default-signal=INT "${RUN[@]}" \
-		    lasting.bats >said 2>&1 3>&- &
+		"${CLEAN[@]}" TMPDIR="$PWD" "${RUN[@]}" lasting.bats \
+		    >said 2>&1 3>&- &
 		eventually test -e begun
 		SECONDS=0
 		kill -"$signal" $!
@@ -168,6 +168,7 @@ lasting() {
 	py "$PWD" "${CLEAN[@]}" <<-'P'
 		import os
 		import pty
+		import signal
 		import sys
 		import time
 
@@ -175,6 +176,7 @@ lasting() {
 		if pid == 0:
 		    os.execvp('env', sys.argv[2:] + ['TMPDIR=' + sys.argv[1],
 		        'make', 'check'])
+		signal.alarm(20)
 		while not os.path.exists('begun'):
 		    time.sleep(0.05)
 		began = time.monotonic()
@@ -248,4 +250,80 @@ setup_without() {
 		[ "$status" = 1 ]
 		grep -w "$name" said
 	done
+}
+
+# debian: a tree with tests/setup and .ci/install, and in PATH what stands for
+# root and for apt-get: it knows all packages but those in the file unknown, and
+# writes to the file asked what it is asked for
+debian() {
+	mkdir -p tree/tests tree/.ci bin
+	cp "$ROOT/tests/setup" tree/tests/
+	sed "s|/usr/sbin/policy-rc.d|$PWD/policy-rc.d|" "$ROOT/.ci/install" \
+	    >tree/.ci/install
+	export HERE=$PWD LAUNCHERS_DIR=$PWD/launchers CLIENTS_DIR=$PWD/clients
+	: >asked
+	: >installed
+	: >unknown
+	stand_in id <<<'echo 0'
+	stand_in apt-get <<-'S'
+		echo "$*" >>"$HERE/asked"
+		for word; do
+			! grep -qx -e "$word" "$HERE/unknown" || exit 100
+			case $word in
+			install) to=install ;;
+			download) to=download ;;
+			-*|*=*) ;;
+			*)	[ "${to:-}" != install ] || echo "$word" >>"$HERE/installed"
+				[ "${to:-}" != download ] || : >"${word}_1.deb" ;;
+			esac
+		done
+	S
+	# shellcheck disable=SC2016
+	stand_in dpkg-query <<<'sed "s/$/ installed/" "$HERE/installed"'
+	# shellcheck disable=SC2016
+	stand_in dpkg <<<'mkdir "$3"'
+	# shellcheck disable=SC2016
+	stand_in npm <<<'mkdir -p "$CLIENTS_DIR/node_modules/nodemailer"'
+}
+
+stand_in() {
+	{ echo '#!/bin/sh'; cat; } >"bin/$1"
+	chmod 755 "bin/$1"
+}
+
+# set_up: what tests/setup says is in the file said
+set_up() {
+	: >asked
+	status=0
+	PATH=$PWD/bin:$PATH sh tree/tests/setup >said 2>&1 || status=$?
+	cat said asked
+}
+
+@test "setup: as root on Debian it says what it installs, installs it, and not again" {
+	debian
+	set_up
+	[ "$status" = 0 ]
+	head -n 1 said | grep '\.ci/install.* bats .* valgrind.* xinetd'
+	grep -E '^.* install .* bats .* valgrind' asked
+	grep 'download xinetd' asked
+	set_up
+	[ "$status" = 0 ]
+	[ ! -s said ]
+	[ ! -s asked ]
+}
+
+@test "setup: what cannot be had keeps nothing else back, and is asked for once" {
+	debian
+	printf '%s\n' valgrind xinetd >unknown
+	set_up
+	[ "$status" = 0 ]
+	sort tree/tests/.missing | diff unknown -
+	grep -x strace installed
+	[ -d launchers/openbsd-inetd ]
+	set_up
+	[ "$status" = 0 ]
+	grep 'valgrind xinetd' said
+	[ ! -s asked ]
+	# but .ci/install by itself fails, at once
+	run ! env PATH="$PWD/bin:$PATH" bash tree/.ci/install
 }

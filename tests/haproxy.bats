@@ -32,10 +32,14 @@ haproxy_with() {
 	eventually test -S state
 }
 
-# states: each server and what became of its last check, as "mx1 UP L7OK"
+# states: each server and what became of its last check, as "mx1 UP L7OK"; while
+# the next one runs, HAProxy puts "* " before
 states() {
 	echo 'show stat' | socat - UNIX-CONNECT:state |
-	    awk -F, '$2 !~ /^(# |svname|FRONTEND|BACKEND|$)/ { print $2, $18, $37 }'
+	    awk -F, '$2 !~ /^(# |svname|FRONTEND|BACKEND|$)/ {
+		sub(/^\* /, "", $37)
+		print $2, $18, $37
+	    }'
 }
 
 are_well() {

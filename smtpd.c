@@ -117,9 +117,11 @@ struct words {			/* a program and its arguments */
 	char		*argv[64];
 };
 
+static struct slice domains[DOMAINS_MAX];
+static struct words policy_program, auth_program;
+
 static struct {
-	struct slice	 domain[DOMAINS_MAX];
-	size_t		 domains;
+	size_t		 domains;	/* how many */
 	const char	*maildir;
 	char		*const *program;	/* NULL: none */
 	bool		 program_once;	/* for all recipients together */
@@ -127,11 +129,9 @@ static struct {
 	const char	*spool;
 	const char	*sync;		/* NULL: no */
 	const char	*policy;	/* NULL: none */
-	struct words	 policy_program;
 	unsigned char	 policy_ip[16];
 	unsigned	 policy_port;	/* 0: no address, a path */
 	const char	*auth;		/* NULL: none */
-	struct words	 auth_program;
 	const char	*proxy;		/* networks; NULL: none */
 	const char	*xclient;
 	bool		 secured;
@@ -1209,10 +1209,13 @@ static struct {
 	char			 msgid_text[256];
 } message;
 
-/* The file it is being written to: at most one at a time. */
+/* The file it is being written to: at most one at a time.  (Arrays stand
+ * beside a struct with an initialiser, not in it: there they would be data of
+ * ours, read from the disk page by page.) */
+static char file_buf[IN_SIZE] __attribute__((aligned(4096)));
+
 static struct {
-	char		 buf[IN_SIZE] __attribute__((aligned(4096)));
-	size_t		 n;
+	size_t		 n;		/* octets in file_buf */
 	int		 fd;
 	uint64_t	 octets;
 	/* where copies are made from: a file complete but for its label */
@@ -1253,7 +1256,7 @@ file_flush(void)
 	ssize_t n;
 
 	while (done < file.n) {
-		n = write(file.fd, file.buf + done, file.n - done);
+		n = write(file.fd, file_buf + done, file.n - done);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
@@ -1272,15 +1275,15 @@ file_put(struct slice s)
 	size_t n;
 
 	while (s.n > 0) {
-		if (file.n == sizeof(file.buf)) {
+		if (file.n == sizeof(file_buf)) {
 			o = file_flush();
 			if (o != DONE)
 				return o;
 		}
-		n = sizeof(file.buf) - file.n;
+		n = sizeof(file_buf) - file.n;
 		if (n > s.n)
 			n = s.n;
-		memcpy(file.buf + file.n, s.p, n);
+		memcpy(file_buf + file.n, s.p, n);
 		file.n += n;
 		s = (struct slice){ s.p + n, s.n - n };
 	}
@@ -1308,8 +1311,8 @@ file_front_done(void)
 static struct smtp_room
 file_room(void)
 {
-	return (struct smtp_room){ file.buf + file.n,
-	    sizeof(file.buf) - file.n };
+	return (struct smtp_room){ file_buf + file.n,
+	    sizeof(file_buf) - file.n };
 }
 
 static void
@@ -1360,7 +1363,7 @@ file_copy(void)
 		o = file_flush();
 		if (o != DONE)
 			break;
-		n = pread(file.source, file.buf, sizeof(file.buf), at);
+		n = pread(file.source, file_buf, sizeof(file_buf), at);
 		if (n == 0)
 			break;
 		if (n > 0) {
@@ -1557,15 +1560,16 @@ struct box {
 	bool		 linked;	/* and in new/, not yet for good */
 };
 
+static struct box boxes[RECIPIENTS_MAX];
+static char maildir_root_path[PATH_MAX];	/* no alias leads out of here */
+
 static struct {
 	bool		 template;	/* the path has placeholders */
-	struct box	 box[RECIPIENTS_MAX];
 	size_t		 boxes;
 	size_t		 home;		/* the box the message comes into */
 	size_t		 here;		/* the box that is open */
 	int		 dir;		/* its directory, and its new/ */
 	int		 new;
-	char		 root[PATH_MAX];	/* no alias leads out of here */
 } maildir = { .dir = -1, .new = -1 };
 
 /* What stands for the placeholders of a recipient; buf holds the user. */
@@ -1604,8 +1608,8 @@ maildir_root(void)
 	struct smtp_text t = SMTP_TEXT(buf);
 	const char *fixed;
 
-	if (maildir.root[0] != '\0')
-		return maildir.root;
+	if (maildir_root_path[0] != '\0')
+		return maildir_root_path;
 	smtp_put(&t, (struct slice){ conf.maildir,
 	    (size_t)(strchr(conf.maildir, '{') - conf.maildir) });
 	while (t.n > 0 && t.p[t.n - 1] != '/')
@@ -1614,9 +1618,9 @@ maildir_root(void)
 		smtp_puts(&t, ".");
 	errno = ENAMETOOLONG;
 	fixed = smtp_string(&t);
-	if (fixed != NULL && realpath(fixed, maildir.root) != NULL)
-		return maildir.root;
-	maildir.root[0] = '\0';
+	if (fixed != NULL && realpath(fixed, maildir_root_path) != NULL)
+		return maildir_root_path;
+	maildir_root_path[0] = '\0';
 	return NULL;
 }
 
@@ -1637,8 +1641,8 @@ maildir_look(const char *path, struct stat *st)
 		(void)failed("realpath", path);
 		return FAULT;
 	}
-	n = strlen(maildir.root);
-	if (n > 1 && (strncmp(real, maildir.root, n) != 0 || real[n] != '/')) {
+	n = strlen(maildir_root_path);
+	if (n > 1 && (strncmp(real, maildir_root_path, n) != 0 || real[n] != '/')) {
 		log_fault("alias leads out of the template", path, 0);
 		return FAULT;
 	}
@@ -1710,14 +1714,14 @@ maildir_group(void)
 	for (size_t i = 0; i < envelope.rcpts; i++) {
 		r = &envelope.rcpt[i];
 		for (b = 0; b < maildir.boxes; b++) {
-			other = &envelope.rcpt[maildir.box[b].first];
+			other = &envelope.rcpt[boxes[b].first];
 			if (r->dev == other->dev && r->ino == other->ino)
 				break;
 		}
 		if (b == maildir.boxes)
-			maildir.box[maildir.boxes++] =
+			boxes[maildir.boxes++] =
 			    (struct box){ .first = i };
-		maildir.box[b].rcpts++;
+		boxes[b].rcpts++;
 		r->box = (unsigned)b;
 	}
 }
@@ -1746,7 +1750,7 @@ box_open_failed(const char *path)
 static enum outcome
 box_open(size_t b)
 {
-	const struct rcpt *r = &envelope.rcpt[maildir.box[b].first];
+	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
 	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 	const char *path = conf.maildir;
 	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
@@ -1807,7 +1811,7 @@ box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 static enum outcome
 box_trace(size_t b)
 {
-	const struct box *box = &maildir.box[b];
+	const struct box *box = &boxes[b];
 	enum outcome o = message_return_path();
 
 	for (size_t i = box->first; o == DONE && i < envelope.rcpts; i++)
@@ -1822,7 +1826,7 @@ static enum outcome
 box_create(size_t b)
 {
 	char buf[BOX_NAME];
-	const char *name = box_name(&maildir.box[b], "tmp/", buf);
+	const char *name = box_name(&boxes[b], "tmp/", buf);
 	enum outcome o = box_open(b);
 
 	if (o != DONE)
@@ -1833,7 +1837,7 @@ box_create(size_t b)
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file.fd == -1)
 		return errno == EEXIST ? FAULT : failed("create", name);
-	maildir.box[b].tmp = true;
+	boxes[b].tmp = true;
 	return DONE;
 }
 
@@ -1841,7 +1845,7 @@ static enum outcome
 box_unlink(size_t b, const char *in)
 {
 	char buf[BOX_NAME];
-	const char *name = box_name(&maildir.box[b], in, buf);
+	const char *name = box_name(&boxes[b], in, buf);
 	enum outcome o = box_open(b);
 
 	if (o == DONE && (in[0] == 'n' ?
@@ -1854,7 +1858,7 @@ box_unlink(size_t b, const char *in)
 static void
 box_take_back(size_t b)
 {
-	struct box *box = &maildir.box[b];
+	struct box *box = &boxes[b];
 
 	if (box->linked)
 		(void)box_unlink(b, "new/");
@@ -1917,7 +1921,7 @@ maildir_begin(void)
 	maildir_group();
 	for (size_t b = 0; b < maildir.boxes && o != DONE; b++) {
 		o = box_begin(b);
-		maildir.box[b].outcome = o;
+		boxes[b].outcome = o;
 		maildir.home = b;
 		if (!envelope.each)
 			break;
@@ -1955,7 +1959,7 @@ maildir_source(void)
 		return o;
 	file_close();
 	o = box_unlink(maildir.home, "tmp/");
-	maildir.box[maildir.home].tmp = o != DONE;
+	boxes[maildir.home].tmp = o != DONE;
 	return o;
 }
 
@@ -1970,7 +1974,7 @@ box_complete(size_t b)
 	if (o == DONE)
 		o = file_sync();
 	file_close();
-	maildir.box[b].octets = file.octets;
+	boxes[b].octets = file.octets;
 	return o;
 }
 
@@ -1978,8 +1982,8 @@ static enum outcome
 box_link(size_t b)
 {
 	char tmp_buf[BOX_NAME], new_buf[BOX_NAME];
-	const char *tmp = box_name(&maildir.box[b], "tmp/", tmp_buf);
-	const char *new = box_name(&maildir.box[b], "new/", new_buf);
+	const char *tmp = box_name(&boxes[b], "tmp/", tmp_buf);
+	const char *new = box_name(&boxes[b], "new/", new_buf);
 	enum outcome o = box_open(b);
 
 	if (o != DONE)
@@ -1988,7 +1992,7 @@ box_link(size_t b)
 	if (linkat(maildir.dir, tmp, maildir.new, new + sizeof("new/") - 1,
 	    0) == -1)
 		return failed("link", new);
-	maildir.box[b].linked = true;
+	boxes[b].linked = true;
 	return DONE;
 }
 
@@ -1999,7 +2003,7 @@ box_settle(size_t b)
 	enum outcome o = box_unlink(b, "tmp/");
 	int rc;
 
-	maildir.box[b].tmp = o != DONE;
+	boxes[b].tmp = o != DONE;
 	if (o != DONE)
 		return o;
 	do
@@ -2016,7 +2020,7 @@ maildir_step(enum outcome (*step)(size_t))
 	struct box *box;
 
 	for (size_t b = 0; b < maildir.boxes; b++) {
-		box = &maildir.box[b];
+		box = &boxes[b];
 		if (box->outcome != DONE)
 			continue;
 		box->outcome = step(b);
@@ -2034,7 +2038,7 @@ box_check_loop(size_t b)
 {
 	if (!message.loops)
 		return DONE;
-	for (size_t i = maildir.box[b].first; i < envelope.rcpts; i++)
+	for (size_t i = boxes[b].first; i < envelope.rcpts; i++)
 		if (envelope.rcpt[i].box == b && !envelope.rcpt[i].loops)
 			return DONE;
 	return LOOPS;
@@ -2062,7 +2066,7 @@ maildir_commit(void)
 	if (o != DONE)
 		return maildir_failed(o);
 	for (size_t b = 0; b < maildir.boxes; b++)
-		maildir.box[b].linked = false;
+		boxes[b].linked = false;
 	return DONE;
 }
 
@@ -2773,7 +2777,7 @@ rcpt_outcome(const struct rcpt *r)
 		return LOOPS;
 	if (conf.program != NULL)
 		return r->outcome;
-	return conf.maildir == NULL ? DONE : maildir.box[r->box].outcome;
+	return conf.maildir == NULL ? DONE : boxes[r->box].outcome;
 }
 
 /* What the program said of one recipient; empty for nothing. */
@@ -2801,12 +2805,13 @@ delivery_abort(void)
  * empty one, each way, over a connection that is kept for the session.  A
  * server that has failed is not asked again.
  */
+static char policy_out[16 * 1024];
+static char policy_in[4096];
+
 static struct {
 	int		 fd;
 	bool		 failed;
-	char		 out[16 * 1024];
-	char		 in[4096];
-	size_t		 n;
+	size_t		 n;		/* octets in policy_in */
 } policy = { .fd = -1 };
 
 /* What the session knows of the question. */
@@ -2902,7 +2907,7 @@ policy_spawn(void)
 	policy.fd = pair[0];
 	set_nonblocking(pair[0]);
 	helper_env_begin(getenv("PATH"));
-	pid = helper_spawn(conf.policy_program.argv,
+	pid = helper_spawn(policy_program.argv,
 	    (int[]){ pair[1], pair[1], 2 }, 3);
 	close(pair[1]);
 	return pid != -1;
@@ -2919,7 +2924,7 @@ policy_open(int64_t until)
 		return policy_connect_tcp(until);
 	if (strchr(conf.policy, '/') == NULL ||
 	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
-	    conf.policy_program.argv[1] != NULL)
+	    policy_program.argv[1] != NULL)
 		return policy_spawn();
 	errno = ENAMETOOLONG;
 	if (n >= sizeof(un.sun_path))
@@ -2950,7 +2955,7 @@ policy_request(const struct question *q)
 	static const char *const empty[] = { "queue_id", "etrn_domain",
 	    "stress", "sasl_sender", "ccert_subject",
 	    "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint", "policy_context" };
-	struct smtp_text t = SMTP_TEXT(policy.out);
+	struct smtp_text t = SMTP_TEXT(policy_out);
 
 	smtp_puts(&t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
 	policy_put(&t, "protocol_name", smtp_slice(q->protocol));
@@ -3006,8 +3011,8 @@ policy_receive(struct smtp_policy *p, int64_t until)
 	for (policy.n = 0; status == SMTP_EMORE; policy.n += (size_t)n) {
 		if (!policy_wait(policy.fd, READABLE, until))
 			return policy_fault("policy", errno);
-		n = recv(policy.fd, policy.in + policy.n,
-		    sizeof(policy.in) - policy.n, 0);
+		n = recv(policy.fd, policy_in + policy.n,
+		    sizeof(policy_in) - policy.n, 0);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 			n = 0;
 			continue;
@@ -3015,7 +3020,7 @@ policy_receive(struct smtp_policy *p, int64_t until)
 		if (n <= 0)
 			return policy_fault(n == 0 ? "policy: closed, or too "
 			    "long" : "policy", n == 0 ? 0 : errno);
-		status = smtp_parse_policy((struct slice){ policy.in,
+		status = smtp_parse_policy((struct slice){ policy_in,
 		    policy.n + (size_t)n }, p);
 	}
 	return status == SMTP_OK || policy_fault("policy: no action", 0);
@@ -3100,7 +3105,7 @@ auth_spawn(struct slice words)
 			close(in[1]);
 			in[1] = -1;
 			helper_env_begin(getenv("PATH"));
-			pid = helper_spawn(conf.auth_program.argv,
+			pid = helper_spawn(auth_program.argv,
 			    (int[]){ null, null, 2, in[0] }, 4);
 		}
 		if (in[1] != -1)
@@ -3129,7 +3134,7 @@ auth_check(struct slice user, struct slice password)
 		return AUTH_WRONG;
 	pid = auth_spawn(smtp_written(&t));
 	if (pid == -1) {
-		log_fault("exec", conf.auth_program.argv[0], errno);
+		log_fault("exec", auth_program.argv[0], errno);
 		return AUTH_FAULT;
 	}
 	switch (helper_status(pid, net_now() + AUTH_SECONDS * 1000)) {
@@ -3150,10 +3155,11 @@ auth_check(struct slice user, struct slice password)
  * clear on our side.  'Y' asks it to begin; when the client has shaken hands it
  * tells the environment, "NAME=value" strings, a NUL behind each and one more.
  */
+static char tls_env[4096];
+
 static struct {
 	int	 fd[3];			/* control, read, write; -1: none */
 	bool	 started;
-	char	 env[4096];
 } tls = { .fd = { -1, -1, -1 } };
 
 static bool
@@ -3239,25 +3245,25 @@ tls_answer(void)
 
 	for (;;) {
 		/* an empty entry is the end */
-		while ((nul = memchr(tls.env + at, '\0', n - at)) != NULL) {
-			if (nul == tls.env + at && !skip)
+		while ((nul = memchr(tls_env + at, '\0', n - at)) != NULL) {
+			if (nul == tls_env + at && !skip)
 				return true;
 			if (!skip)
-				tls_note(tls.env + at);
+				tls_note(tls_env + at);
 			skip = false;
-			at = (size_t)(nul - tls.env) + 1;
+			at = (size_t)(nul - tls_env) + 1;
 		}
 		/* one that does not fit is not for us */
-		if (at == 0 && n == sizeof(tls.env)) {
+		if (at == 0 && n == sizeof(tls_env)) {
 			skip = true;
 			at = n;
 		}
-		memmove(tls.env, tls.env + at, n - at);
+		memmove(tls_env, tls_env + at, n - at);
 		n -= at;
 		at = 0;
 		if (net_now() >= until || !tls_wait(until))
 			return false;
-		got = read(tls.fd[0], tls.env + n, sizeof(tls.env) - n);
+		got = read(tls.fd[0], tls_env + n, sizeof(tls_env) - n);
 		if (got == 0 || (got == -1 && errno != EINTR &&
 		    errno != EAGAIN))
 			return false;
@@ -3368,11 +3374,11 @@ domain_find(struct slice domain)
 	if (conf.domains == 0)
 		return YES;
 	for (size_t i = 0; i < conf.domains && found != YES; i++) {
-		if (conf.domain[i].p[0] == '@')
-			one = list_scan(conf.domain[i].p + 1, list_domain,
+		if (domains[i].p[0] == '@')
+			one = list_scan(domains[i].p + 1, list_domain,
 			    &domain);
 		else
-			one = list_domain(conf.domain[i], &domain) ? YES : NO;
+			one = list_domain(domains[i], &domain) ? YES : NO;
 		if (one != NO)
 			found = one;
 	}
@@ -3384,8 +3390,8 @@ static struct slice
 domain_default(void)
 {
 	for (size_t i = 0; i < conf.domains; i++)
-		if (smtp_is_domain(conf.domain[i]))
-			return conf.domain[i];
+		if (smtp_is_domain(domains[i]))
+			return domains[i];
 	return smtp_slice(conf.hostname);
 }
 
@@ -3912,7 +3918,7 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 
 	do {
 		/* two octets of room are what smtp_chunk_end() wants */
-		if (sizeof(file.buf) - file.n < 2)
+		if (sizeof(file_buf) - file.n < 2)
 			message.outcome = file_flush();
 		if (message.outcome != DONE || message.big)
 			file.n = 0;
@@ -5054,7 +5060,7 @@ set_domain(const struct option_row *o, const char *value)
 		return "not a domain, .domain, * or @file";
 	if (conf.domains == DOMAINS_MAX)
 		return "too many domains: put them in a @file";
-	conf.domain[conf.domains++] = s;
+	domains[conf.domains++] = s;
 	return NULL;
 }
 
@@ -5160,7 +5166,7 @@ set_policy(const struct option_row *o, const char *value)
 		return NULL;
 	if (strchr(value, '/') == NULL && strchr(value, ':') != NULL)
 		return "neither ADDRESS:PORT nor a path nor a program";
-	return words_split(&conf.policy_program, value) ? NULL :
+	return words_split(&policy_program, value) ? NULL :
 	    "empty, or too long";
 }
 
@@ -5169,7 +5175,7 @@ set_auth(const struct option_row *o, const char *value)
 {
 	(void)o;
 	conf.auth = value;
-	return words_split(&conf.auth_program, value) ? NULL :
+	return words_split(&auth_program, value) ? NULL :
 	    "empty, or too long";
 }
 
@@ -5488,7 +5494,7 @@ conf_finish(void)
 			conf.hostname = host;
 	}
 	if (conf.domains == 0 && (!peer.by_hand || conf.program != NULL))
-		conf.domain[conf.domains++] = smtp_slice(conf.hostname);
+		domains[conf.domains++] = smtp_slice(conf.hostname);
 	if (delivery_none() && !peer.by_hand && !conf.test)
 		die(EXIT_CONFIG, "neither --maildir nor a program given");
 	if (conf.spool == NULL)
@@ -5585,10 +5591,10 @@ test_neighbours(void)
 
 	if (conf.auth != NULL) {
 		printf("auth %s\n", conf.auth);
-		ok = test_found(conf.auth_program.argv[0]);
+		ok = test_found(auth_program.argv[0]);
 		if (!ok)
 			printf("warning: program %s: not found\n",
-			    conf.auth_program.argv[0]);
+			    auth_program.argv[0]);
 	}
 	if (conf.secured)
 		printf("secured\n");
@@ -5612,14 +5618,14 @@ conf_test(void)
 
 	printf("hostname %s\n", conf.hostname);
 	for (size_t i = 0; i < conf.domains; i++) {
-		printf("domain %s\n", conf.domain[i].p);
-		if (conf.domain[i].p[0] == '@')
-			ok = test_path("domain list", conf.domain[i].p + 1,
+		printf("domain %s\n", domains[i].p);
+		if (domains[i].p[0] == '@')
+			ok = test_path("domain list", domains[i].p + 1,
 			    R_OK) && ok;
 		else if (conf.maildir != NULL &&
-		    smtp_is_domain(conf.domain[i]) &&
+		    smtp_is_domain(domains[i]) &&
 		    (!tested || strstr(conf.maildir, "{domain}") != NULL)) {
-			ok = test_maildir(conf.domain[i]) && ok;
+			ok = test_maildir(domains[i]) && ok;
 			tested = true;
 		}
 	}

@@ -1,7 +1,7 @@
 # smtpd - see README.md.  make, make run, make check, make install.
 .POSIX:
 
-VERSION  = 0.1
+VERSION  = 0.2
 PREFIX   = /usr/local
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
@@ -51,6 +51,7 @@ smtpd-asan: $(SRC) smtp_parse.h
 smtpd-hasty: $(SRC) smtp_parse.h
 	$(CC) $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -DSESSION_SECONDS=3 \
 	  -DRATE_SECONDS=1 -DPOLICY_SECONDS=1 -DAUTH_SECONDS=1 \
+	  -DWATCHDOG_SECONDS=2 \
 	  -o $@ $(SRC)
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h

@@ -11,31 +11,32 @@
  * The sections, lowest first; nothing calls downwards:
  *
  *    1 conf      options and limits; constant once main() has read them
- *    2 peer      who the client is, and what stdin and stderr are
- *    3 log       key=value lines to stderr or syslog, and the way out
- *    4 reply     every sentence we can say
- *    5 net       one buffer each way, one place to wait, all timeouts
- *    6 message   the mail being received: its envelope, header and file
- *    7 maildir   which directory, and how it gets there for good
- *    8 helper    programs we start: environment, descriptors, waiting
- *    9 program   a message handed to one
- *   10 policy    a policy server's word
- *   11 auth      a checkpassword program's word
- *   12 tls       the launcher's, by UCSPI-TLS
- *   13 lists     whose mail we take: domains and users
- *   14 session   one function per verb, in the order a client says them
- *   15 commands  the table, dispatch, the loop
- *   16 options   one table for command line, file, --help and man page
- *   17 main
+ *    2 wait      the one place where we do, signals, the watchdog
+ *    3 peer      who the client is, and what stdin and stderr are
+ *    4 log       key=value lines to stderr or syslog, and the way out
+ *    5 reply     every sentence we can say
+ *    6 net       one buffer each way, all timeouts of the connection
+ *    7 message   the mail being received: its envelope, header and file
+ *    8 maildir   which directory, and how it gets there for good
+ *    9 helper    programs we start: environment, descriptors, waiting
+ *   10 program   a message handed to one
+ *   11 policy    a policy server's word
+ *   12 auth      a checkpassword program's word
+ *   13 tls       the launcher's, by UCSPI-TLS
+ *   14 lists     whose mail we take: domains and users
+ *   15 session   one function per verb, in the order a client says them
+ *   16 commands  the table, dispatch, the loop
+ *   17 options   one table for command line, file, --help and man page
+ *   18 main
  *
  * To follow a mail, start at main() at the end and read upwards; or read
  * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
  */
 #include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #ifdef __linux__
@@ -50,6 +51,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -76,6 +78,9 @@
 #ifndef POLICY_SECONDS
 #define POLICY_SECONDS 30	/* for a policy server to answer */
 #endif
+#ifndef WATCHDOG_SECONDS
+#define WATCHDOG_SECONDS 3600	/* for a single call, before we are ended */
+#endif
 #ifndef RATE_SECONDS
 #define RATE_SECONDS 300	/* over which DATA must keep up ... */
 #endif
@@ -83,6 +88,7 @@
 enum {
 	RATE_OCTETS = 100,	/* ... this many octets a second */
 	BYE_SECONDS = 5,	/* for a client to take its 421 */
+	KILL_SECONDS = 5,	/* for a program to be gone once it is killed */
 	OPENING_SECONDS = 1,	/* is an empty line one, or PROXY v2? */
 	PROXY_SECONDS = 5,	/* for a PROXY header */
 	HELO_MAX = 255,
@@ -109,6 +115,8 @@ enum exit_status {
 	EXIT_DEFERRED = 75,	/* something failed for a fault of ours */
 	EXIT_CONFIG = 78
 };
+
+static pid_t own_pid;
 
 enum log_where { TO_FIND_OUT, TO_STDERR, TO_SYSLOG, TO_NOWHERE };
 
@@ -161,7 +169,146 @@ static struct {
 	.delimiter = '+',
 };
 
-/* ---- 2. peer: who the client is ---------------------------------------- */
+/* ---- 2. wait: the one place where we do --------------------------------- */
+
+/*
+ * Signals are blocked everywhere but in ppoll(2): none is lost between a look
+ * and a wait, and none comes between the dot and its reply.  Where a single
+ * call blocks for good, on the server of a network file system that is dead,
+ * alarm(2) ends the session, an hour after it last came by here.
+ */
+static volatile sig_atomic_t terminated;
+
+static volatile sig_atomic_t woken;
+
+static struct {
+	sigset_t	 mask;		/* while we wait: nothing is blocked */
+	int64_t		 armed;		/* when the alarm was set */
+	bool		 timer;		/* it is set to something else */
+} waiting;
+
+static void
+on_terminate(int sig)
+{
+	(void)sig;
+	terminated = 1;
+}
+
+/* A signal that is to end a call. */
+static void
+on_wake(int sig)
+{
+	(void)sig;
+	woken = 1;
+}
+
+/* Milliseconds, of a clock that nobody sets. */
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+watchdog_set(int64_t now)
+{
+	waiting.armed = now;
+	alarm(WATCHDOG_SECONDS);
+}
+
+/* No call blocks longer than so many milliseconds, up to timer_end(). */
+static void
+timer_begin(int ms)
+{
+	const struct itimerval t = { { 0, 50 * 1000 },
+	    { ms / 1000, ms % 1000 * 1000 } };
+	struct sigaction sa = { .sa_handler = on_wake };
+
+	waiting.timer = true;
+	woken = 0;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void
+timer_end(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+
+	watchdog_set(now_ms());
+	sigaction(SIGALRM, &sa, NULL);
+	waiting.timer = false;
+}
+
+/*
+ * Wait for descriptors, or for none, until a time: above 0 if one is ready, 0
+ * when it is too late, below 0 for a signal, such as the end of a program.
+ */
+static int
+wait_until(struct pollfd *p, nfds_t n, int64_t until)
+{
+	enum { OFTEN = WATCHDOG_SECONDS * 1000 / 60 };
+	int64_t now = now_ms(), left;
+	struct timespec t;
+	int rc;
+
+	for (;; now = now_ms()) {
+		if (!waiting.timer && (waiting.armed == 0 ||
+		    now - waiting.armed >= OFTEN))
+			watchdog_set(now);
+		left = until > now ? until - now : 0;
+		if (left > OFTEN)
+			left = OFTEN;
+		t.tv_sec = (time_t)(left / 1000);
+		t.tv_nsec = (long)(left % 1000) * 1000000;
+		rc = ppoll(p, n, &t, &waiting.mask);
+		if (rc > 0 || (rc == -1 && errno == EINTR))
+			return rc;
+		if (rc == -1 || until <= now + left)
+			return 0;
+	}
+}
+
+/* Has a signal come that ends us?  Where something is always ready, none gets
+ * in by ppoll(2). */
+static bool
+termination_pending(void)
+{
+	sigset_t pending;
+
+	return terminated || (sigpending(&pending) == 0 &&
+	    (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
+	    sigismember(&pending, SIGHUP)));
+}
+
+static void
+signals_set(void)
+{
+	struct sigaction sa = { .sa_handler = on_terminate };
+	sigset_t block;
+
+	sigemptyset(&waiting.mask);
+	sigemptyset(&block);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGHUP);
+	sigaddset(&block, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &block, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+	sigaction(SIGXFSZ, &sa, NULL);	/* a limit is EFBIG, not death */
+	sa.sa_handler = SIG_DFL;
+	sigaction(SIGALRM, &sa, NULL);
+	own_pid = getpid();
+}
+
+/* ---- 3. peer: who the client is ---------------------------------------- */
 
 /*
  * The launcher's word comes before the kernel's, for stunnel's children all
@@ -171,7 +318,10 @@ static struct {
 	bool		 by_hand;	/* no socket, no launcher */
 	bool		 terminal;	/* by hand, at a terminal */
 	bool		 socket;	/* fd 1 is one */
-	bool		 wire_on_2;	/* fd 2 was the connection */
+	bool		 socket_in;	/* fd 0 is one */
+	bool		 file;		/* fd 1 is one, and never makes us wait */
+	bool		 no_stderr;	/* fd 2 was the connection, or closed */
+	mode_t		 stderr_mode;	/* what it is, as st_mode has it */
 	bool		 relay_client;	/* RELAYCLIENT is set, and holds */
 	struct slice	 address;	/* empty: unknown */
 	struct slice	 port;
@@ -344,8 +494,7 @@ peer_find_server(void)
 	unsigned port = 0;
 	uint64_t v;
 
-	if (peer_env("PROTO") != NULL && a != NULL &&
-	    smtp_parse_ip(smtp_slice(a), ip) == SMTP_OK) {
+	if (a != NULL && smtp_parse_ip(smtp_slice(a), ip) == SMTP_OK) {
 		if (p != NULL && smtp_parse_number(smtp_slice(p), 65536, &v) ==
 		    SMTP_OK && v <= 65535)
 			port = (unsigned)v;
@@ -354,11 +503,13 @@ peer_find_server(void)
 		peer_keep_server(ip, port);
 }
 
-/* May it send to any domain? */
+/* May it send to any domain?  Into Maildirs what it may is no more than its
+ * own word, or a neighbour's: there only --relay opens foreign domains. */
 static bool
 peer_relays(void)
 {
-	return conf.relay || peer.relay_client || peer.login.n > 0;
+	return conf.relay || (conf.maildir == NULL &&
+	    (peer.relay_client || peer.login.n > 0));
 }
 
 static void
@@ -368,8 +519,7 @@ peer_find(void)
 
 	peer.relay_client = getenv("RELAYCLIENT") != NULL;
 	peer.tls = conf.secured;
-	if (peer_env("PROTO") != NULL &&
-	    peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT", false)) {
+	if (peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT", false)) {
 		if (name != NULL && smtp_is_host(smtp_slice(name)))
 			peer.name = smtp_slice(name);
 		else if (name != NULL)
@@ -388,21 +538,27 @@ peer_find(void)
 static void
 peer_descriptors(void)
 {
-	struct stat in, out, err;
+	struct stat st[3] = { 0 };
 	bool same, launched = peer_launched();
 	int null, one = 1;
 
-	while (fstat(0, &in) == -1 || fstat(1, &out) == -1 ||
-	    fstat(2, &err) == -1)
-		if (open("/dev/null", O_RDWR) == -1)
-			_exit(EXIT_DEFERRED);
-	peer.by_hand = !S_ISSOCK(in.st_mode) && !launched;
+	for (int fd = 0; fd < 3; fd++)
+		if (fstat(fd, &st[fd]) == -1 && errno == EBADF) {
+			peer.no_stderr = fd == 2;
+			if (open("/dev/null", O_RDWR) != fd)
+				_exit(EXIT_DEFERRED);
+		}
+	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched;
 	peer.terminal = peer.by_hand && isatty(0) && isatty(1);
-	peer.socket = S_ISSOCK(out.st_mode);
-	same = (err.st_dev == in.st_dev && err.st_ino == in.st_ino) ||
-	    (err.st_dev == out.st_dev && err.st_ino == out.st_ino);
-	if (same && (S_ISSOCK(err.st_mode) || launched)) {
-		peer.wire_on_2 = true;
+	peer.socket_in = S_ISSOCK(st[0].st_mode);
+	peer.socket = S_ISSOCK(st[1].st_mode);
+	peer.file = S_ISREG(st[1].st_mode);
+	peer.stderr_mode = st[2].st_mode;
+	same = st[2].st_ino != 0 && ((st[2].st_dev == st[0].st_dev &&
+	    st[2].st_ino == st[0].st_ino) || (st[2].st_dev == st[1].st_dev &&
+	    st[2].st_ino == st[1].st_ino));
+	if (same && (S_ISSOCK(st[2].st_mode) || launched)) {
+		peer.no_stderr = true;
 		null = open("/dev/null", O_WRONLY);
 		if (null == -1 || dup2(null, 2) == -1)
 			_exit(EXIT_DEFERRED);
@@ -413,25 +569,47 @@ peer_descriptors(void)
 		    sizeof(one));
 }
 
-/* ---- 3. log: what is told, and to whom --------------------------------- */
+/* ---- 4. log: what is told, and to whom --------------------------------- */
 
 /*
  * One line a message, one a refusal, one a session.  Nothing of it ever
  * reaches the client; octets of the client's are escaped in smtp_put_escaped().
+ *
+ * Lines wait in a queue until we are about to wait for the client, so that no
+ * log stands between a dot and its reply.  Then a log that does not take them
+ * is given a second; what it has not taken by then is dropped, and counted.
  */
+enum {
+	LOG_LINE = 4096,	/* with its end: a pipe keeps that together */
+	LOG_QUEUE = 16 * 1024,
+	LOG_PATIENCE = 1000,	/* milliseconds */
+	LOG_GLANCE = 50,
+	REFUSALS_LOGGED = 100	/* of a session; the others are counted */
+};
+
+#define LOG_CUT " cut=yes"
+
+static char log_line[LOG_LINE];
+static char log_queue[LOG_QUEUE];	/* lines, a priority before each */
+
 static struct {
-	struct smtp_text	 line;
-	int		 priority;
-	bool		 ready;		/* line is, to be written */
-	bool		 open;		/* where is settled */
-	bool		 prefix;	/* <N>, for the journal */
-	enum log_where	 where;
-	char		 buf[8192];
+	struct smtp_text	 line;		/* the one being made */
+	bool			 cut;		/* some of it did not fit */
+	int			 priority;
+	size_t			 queued;	/* octets */
+	uint64_t		 missing;	/* lines that were dropped */
+	bool			 stuck;		/* the last wait was in vain */
+	bool			 slow;		/* a write may take its time */
+	bool			 open;		/* where is settled */
+	bool			 prefix;	/* <N>, for the journal */
+	enum log_where		 where;
 	/* the session, for its line at the end */
-	time_t		 began;
-	uint64_t	 messages;
-	uint64_t	 refused;
-	bool		 deferred;
+	int64_t			 began;
+	uint64_t		 messages;
+	uint64_t		 refused;	/* messages */
+	uint64_t		 refusals;	/* of whatever */
+	uint64_t		 dsn;		/* parameters ignored */
+	bool			 deferred;
 } logged;
 
 /* Does JOURNAL_STREAM name fd 2? (systemd.exec(5)) */
@@ -460,109 +638,219 @@ log_open(void)
 		logged.where = TO_NOWHERE;
 	else if (conf.log == TO_FIND_OUT)
 		logged.where = TO_STDERR;
-	if (logged.where == TO_STDERR && peer.wire_on_2)
+	if (logged.where == TO_STDERR && peer.no_stderr)
 		logged.where = TO_SYSLOG;
-	if (logged.where == TO_STDERR)
+	if (logged.where == TO_STDERR) {
 		logged.prefix = log_is_journal();
-	else if (logged.where == TO_SYSLOG)
+		logged.slow = S_ISFIFO(peer.stderr_mode) ||
+		    S_ISSOCK(peer.stderr_mode) ||
+		    (S_ISCHR(peer.stderr_mode) && isatty(2));
+	} else if (logged.where == TO_SYSLOG)
 		openlog("smtpd", LOG_PID, LOG_MAIL);
 }
 
-/* Write the line that is ready. */
-static void
-log_write(void)
+/* A line with its newline goes out; false if it does not by then.  Nobody is
+ * there to be told of an error but the next line. */
+static bool
+log_write(int priority, struct slice line, int64_t until)
 {
-	struct smtp_text *t = &logged.line;
+	const bool socket = S_ISSOCK(peer.stderr_mode);
+	struct pollfd p = { .fd = 2, .events = POLLOUT };
+	ssize_t n;
 
-	if (!logged.ready)
-		return;
-	logged.ready = false;
 	if (logged.where == TO_SYSLOG) {
-		t->p[t->n] = '\0';
-		syslog(logged.priority, "%s", t->p);
-	} else if (logged.where == TO_STDERR) {
-		t->p[t->n++] = '\n';
-		/* there is no one to tell that the log can't be written */
-		(void)!write(2, t->p, t->n);
+		syslog(priority, "%.*s", (int)line.n - 1, line.p);
+		return !woken;
 	}
+	while (line.n > 0) {
+		if (logged.slow && wait_until(&p, 1, until) <= 0) {
+			if (now_ms() >= until)
+				return false;
+			continue;
+		}
+		n = socket ? send(2, line.p, line.n, MSG_DONTWAIT |
+		    MSG_NOSIGNAL) : write(2, line.p, line.n);
+		if (n > 0)
+			line = (struct slice){ line.p + n, line.n - (size_t)n };
+		else if (n == -1 && errno != EAGAIN && errno != EINTR) {
+			logged.missing++;
+			return true;
+		}
+	}
+	return true;
+}
+
+static void
+log_head(struct smtp_text *t, int priority)
+{
+	if (logged.where == TO_STDERR) {
+		smtp_puts(t, logged.prefix ? "<" : "smtpd[");
+		smtp_put_number(t, logged.prefix ? (uint64_t)priority :
+		    (uint64_t)own_pid);
+		smtp_puts(t, logged.prefix ? ">" : "]: ");
+	}
+}
+
+/* Say how many lines are missing; false if that is not to be said, either. */
+static bool
+log_missing(int64_t until)
+{
+	char buf[80];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (logged.missing == 0)
+		return true;
+	log_head(&t, LOG_WARNING);
+	smtp_puts(&t, "missing lines=");
+	smtp_put_number(&t, logged.missing);
+	smtp_puts(&t, "\n");
+	if (!log_write(LOG_WARNING, smtp_written(&t), until))
+		return false;
+	logged.missing = 0;
+	return true;
+}
+
+/* Count the lines of the queue that will never be written, and forget them. */
+static void
+log_drop(struct slice queue)
+{
+	for (; queue.n > 0; queue.n--)
+		logged.missing += queue.p[queue.n - 1] == '\n';
+	logged.queued = 0;
+}
+
+/*
+ * Write what is queued: as much as a log takes at once, or, with patience, in a
+ * second; and then the rest is dropped.  Where another process has taken the
+ * room in a pipe between our look and our write, or a syslog does not read, a
+ * timer ends the call.
+ */
+static void
+log_flush(bool patience)
+{
+	const bool guard = logged.where == TO_SYSLOG ||
+	    (logged.slow && !S_ISSOCK(peer.stderr_mode));
+	struct slice queue = { log_queue, logged.queued }, line;
+	int64_t until = now_ms();
+	bool well;
+
+	if (queue.n == 0)
+		return;
+	if (patience && !logged.stuck)
+		until += LOG_PATIENCE;
+	if (guard)
+		timer_begin(patience ? LOG_PATIENCE : LOG_GLANCE);
+	for (well = log_missing(until); well && queue.n > 0;) {
+		line = (struct slice){ queue.p + 1, queue.n - 1 };
+		line.n = (size_t)((const char *)memchr(line.p, '\n', line.n) -
+		    line.p) + 1;
+		well = log_write(queue.p[0], line, until);
+		if (well)
+			queue = (struct slice){ line.p + line.n,
+			    queue.n - line.n - 1 };
+	}
+	if (guard)
+		timer_end();
+	logged.stuck = !well && (patience || logged.stuck);
+	memmove(log_queue, queue.p, queue.n);
+	logged.queued = queue.n;
+	if (patience)
+		log_drop((struct slice){ log_queue, queue.n });
 }
 
 static void
 log_begin(int priority, const char *event)
 {
-	log_write();
 	if (!logged.open)
 		log_open();
-	/* one octet is kept for the newline or the NUL */
-	logged.line = SMTP_TEXT(logged.buf);
-	logged.line.size--;
+	/* room is kept for the sign of a cut, and the newline */
+	logged.line = SMTP_TEXT(log_line);
+	logged.line.size -= sizeof(LOG_CUT);
+	logged.cut = false;
 	logged.priority = priority;
-	if (logged.where == TO_STDERR && logged.prefix) {
-		smtp_puts(&logged.line, "<");
-		smtp_put_number(&logged.line, (uint64_t)priority);
-		smtp_puts(&logged.line, ">");
-	} else if (logged.where == TO_STDERR) {
-		smtp_puts(&logged.line, "smtpd[");
-		smtp_put_number(&logged.line, (uint64_t)getpid());
-		smtp_puts(&logged.line, "]: ");
-	}
+	log_head(&logged.line, priority);
 	smtp_puts(&logged.line, event);
 }
 
 static void
-log_key(const char *key)
+log_end(void)
 {
-	smtp_puts(&logged.line, " ");
-	smtp_puts(&logged.line, key);
-	smtp_puts(&logged.line, "=");
+	struct smtp_text *t = &logged.line;
+
+	t->size += sizeof(LOG_CUT);
+	if (logged.cut)
+		smtp_puts(t, LOG_CUT);
+	smtp_puts(t, "\n");
+	if (logged.where == TO_NOWHERE)
+		return;
+	if (t->n + 1 > sizeof(log_queue) - logged.queued)
+		log_flush(false);
+	if (t->n + 1 > sizeof(log_queue) - logged.queued) {
+		logged.missing++;
+		return;
+	}
+	log_queue[logged.queued] = (char)logged.priority;
+	memcpy(log_queue + logged.queued + 1, t->p, t->n);
+	logged.queued += t->n + 1;
+}
+
+/* " key=value": as it is, or quoted and escaped; all of it, or nothing. */
+static void
+log_pair(const char *key, struct slice value, bool quoted)
+{
+	struct smtp_text *t = &logged.line, before = *t;
+
+	smtp_puts(t, " ");
+	smtp_puts(t, key);
+	smtp_puts(t, quoted ? "=\"" : "=");
+	if (quoted)
+		smtp_put_escaped(t, value);
+	else
+		smtp_put(t, value);
+	smtp_puts(t, quoted ? "\"" : "");
+	if (t->cut) {
+		*t = before;
+		logged.cut = true;
+	}
 }
 
 /* A value from outside. */
 static void
 log_quoted(const char *key, struct slice value)
 {
-	log_key(key);
-	smtp_puts(&logged.line, "\"");
-	/* whatever is cut, the quote is not */
-	logged.line.size--;
-	smtp_put_escaped(&logged.line, value);
-	logged.line.size++;
-	smtp_puts(&logged.line, "\"");
+	log_pair(key, value, true);
 }
 
 /* A value of our own making. */
 static void
-log_plain(const char *key, const char *value)
+log_plain(const char *key, struct slice value)
 {
-	log_key(key);
-	smtp_puts(&logged.line, value);
+	log_pair(key, value, false);
 }
 
 static void
 log_number(const char *key, uint64_t value)
 {
-	log_key(key);
-	smtp_put_number(&logged.line, value);
+	char digits[20];
+	struct smtp_text t = SMTP_TEXT(digits);
+
+	smtp_put_number(&t, value);
+	log_plain(key, smtp_written(&t));
 }
 
 static void
 log_client(void)
 {
-	log_key("client");
-	smtp_puts(&logged.line, peer.address.n > 0 ? "[" : "unknown");
-	smtp_put(&logged.line, peer.address);
-	smtp_puts(&logged.line, peer.address.n > 0 ? "]" : "");
-	if (peer.port.n > 0)
-		smtp_puts(&logged.line, ":");
-	smtp_put(&logged.line, peer.port);
-}
+	char buf[INET6_ADDRSTRLEN + 16];
+	struct smtp_text t = SMTP_TEXT(buf);
 
-/* The line waits for the next flush of the replies, or the next line: no log
- * that is slow comes between a dot and its reply. */
-static void
-log_end(void)
-{
-	logged.ready = true;
+	smtp_puts(&t, peer.address.n > 0 ? "[" : "unknown");
+	smtp_put(&t, peer.address);
+	smtp_puts(&t, peer.address.n > 0 ? "]" : "");
+	if (peer.port.n > 0)
+		smtp_puts(&t, ":");
+	smtp_put(&t, peer.port);
+	log_plain("client", smtp_written(&t));
 }
 
 /* A call of ours failed, or something is as it should not be. */
@@ -579,15 +867,15 @@ log_fault(const char *what, const char *path, int error)
 	log_end();
 }
 
-/* One line of the dialogue, with --verbose. */
+/* One line of ours, with --verbose. */
 static void
-log_dialogue(const char *direction, struct slice said)
+log_said(struct slice said)
 {
 	if (!conf.verbose)
 		return;
 	log_begin(LOG_DEBUG, "dialogue");
 	log_client();
-	log_quoted(direction, said);
+	log_quoted("said", said);
 	log_end();
 }
 
@@ -597,18 +885,20 @@ leave(enum exit_status status, const char *how)
 {
 	log_begin(LOG_INFO, "session");
 	log_client();
-	log_plain("end", how);
+	log_plain("end", smtp_slice(how));
 	log_number("messages", logged.messages);
 	log_number("refused", logged.refused);
-	log_number("seconds", (uint64_t)(time(NULL) - logged.began));
+	if (logged.refusals > REFUSALS_LOGGED)
+		log_number("refusals-not-logged", logged.refusals -
+		    REFUSALS_LOGGED);
+	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
 	if (logged.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
-	log_write();
 	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
 }
 
-/* ---- 4. reply: every sentence we can say ------------------------------- */
+/* ---- 5. reply: every sentence we can say ------------------------------- */
 
 /*
  * Sorted by code.  4xx is our trouble, 5xx theirs.  No octet of the client's
@@ -642,6 +932,7 @@ enum reply {
 	SAY_IS_HTTP,
 	SAY_IS_PROXY,
 	SAY_FAULT,
+	SAY_NO_LINKS,
 	SAY_POLICY,
 	SAY_MISCONFIGURED,
 	SAY_TOO_MANY,
@@ -669,6 +960,7 @@ enum reply {
 	SAY_NOT_DONE,
 	SAY_ORDER,
 	SAY_IN_BDAT,
+	SAY_CHUNK_BEHIND,
 	SAY_NESTED,
 	SAY_LHLO_FIRST,
 	SAY_MAIL_FIRST,
@@ -725,6 +1017,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
 	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
 	[SAY_FAULT]	= "451 4.3.0 Local fault, try again later",
+	[SAY_NO_LINKS]	= "451 4.3.0 The mailbox's file system has no hard links",
 	[SAY_POLICY]	= "451 4.3.5 No word from the policy server, try again later",
 	[SAY_MISCONFIGURED] = "451 4.3.5 Delivery is not set up right, try again later",
 	[SAY_TOO_MANY]	= "452 4.5.3 Too many recipients",
@@ -752,6 +1045,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
 	[SAY_ORDER]	= "503 5.5.1 Not now",
 	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
+	[SAY_CHUNK_BEHIND] = "503 5.5.1 A chunk before it was refused",
 	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
 	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
 	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
@@ -818,83 +1112,50 @@ reply_codes(enum reply say)
 	return s;
 }
 
-/* ---- 5. net: one buffer each way --------------------------------------- */
+/* ---- 6. net: one buffer each way --------------------------------------- */
 
 /*
- * net_fill() and net_flush() are the only callers of read, pselect and write
- * on the connection.  Replies go out when we are about to wait for input,
- * and nowhere else, so a pipelined group gets one write.  Signals are blocked
- * everywhere but in pselect(2): none is lost between a check and a wait, and
- * none comes between the dot and its reply.
+ * net_fill() and net_flush() are the only callers of read and write on the
+ * connection.  Replies go out when we are about to wait, for input or anything
+ * else, and before a commit, so that none that was decided waits for what comes
+ * behind it; and not before, so that a pipelined group gets one write.
  */
+static char net_in[IN_SIZE] __attribute__((aligned(4096)));
+static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
+
 static struct {
-	char		 in[IN_SIZE] __attribute__((aligned(4096)));
-	char		 out[OUT_SIZE] __attribute__((aligned(4096)));
 	size_t		 in_at, in_n, out_n;
 	uint64_t	 received;	/* octets, ever */
 	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
 	const char	*prompt;	/* at a terminal */
 	int64_t		 until;		/* the end of the longest session */
+	int64_t		 looked;	/* for signals, by net_look() */
 	bool		 ended;		/* end of input was seen */
 	bool		 closing;	/* the last reply is in the buffer */
-	sigset_t	 waiting;	/* the mask while we wait */
 } net;
-
-static volatile sig_atomic_t net_terminated;
-
-static void
-net_terminate(int sig)
-{
-	(void)sig;
-	net_terminated = 1;
-}
-
-static int64_t
-net_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 enum net_wait { NET_READY, NET_TIMEOUT, NET_TERMINATED };
 
 static enum net_wait
 net_wait(int fd, int64_t ms)
 {
-	int64_t now = net_now(), until = now + ms, left;
-	struct timespec t;
-	fd_set set;
+	struct pollfd p = { .fd = fd, .events = fd == 0 ? POLLIN : POLLOUT };
+	int64_t now = now_ms(), until = now + ms;
 	int n;
 
 	if (until > net.until && !net.closing)
 		until = net.until;
-	for (;; now = net_now()) {
-		if (net_terminated && fd == 0 && !net.closing)
+	for (;; now = now_ms()) {
+		if (terminated && fd == 0 && !net.closing)
 			return NET_TERMINATED;
 		if (fd == 0 && now >= net.until)
 			return NET_TIMEOUT;
 		/* what was said is sent first, it may be a 250; but soon */
-		if (net_terminated && until > now + BYE_SECONDS * 1000)
+		if (terminated && until > now + BYE_SECONDS * 1000)
 			until = now + BYE_SECONDS * 1000;
-		left = until > now ? until - now : 0;
-		t.tv_sec = (time_t)(left / 1000);
-		t.tv_nsec = (long)(left % 1000) * 1000000;
-		FD_ZERO(&set);
-		/* constants, for musl's FD_SET shifts by a signed variable */
-		if (fd == 0)
-			FD_SET(0, &set);
-		else
-			FD_SET(1, &set);
-		n = pselect(fd + 1, fd == 0 ? &set : NULL,
-		    fd == 0 ? NULL : &set, NULL, &t, &net.waiting);
-		if (n > 0)
-			return NET_READY;
-		if (n == 0)
-			return NET_TIMEOUT;
-		if (errno != EINTR)
-			leave(EXIT_BROKEN, "error");
+		n = wait_until(&p, 1, until);
+		if (n >= 0)
+			return n > 0 ? NET_READY : NET_TIMEOUT;
 	}
 }
 
@@ -916,14 +1177,15 @@ net_flush(void)
 	while (done < net.out_n) {
 		most = net.out_n - done;
 		if (peer.socket) {
-			n = send(1, net.out + done, most,
+			n = send(1, net_out + done, most,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
 		} else {
 			/* a pipe said to be ready takes this much at once */
 			if (most > PIPE_BUF)
 				most = PIPE_BUF;
-			net_wait_out();
-			n = write(1, net.out + done, most);
+			if (!peer.file)
+				net_wait_out();
+			n = write(1, net_out + done, most);
 		}
 		if (n >= 0)
 			done += (size_t)n;
@@ -933,17 +1195,16 @@ net_flush(void)
 			leave(EXIT_BROKEN, "gone");
 	}
 	net.out_n = 0;
-	log_write();
 }
 
 /* No piece is larger than the buffer. */
 static void
 net_put(struct slice s)
 {
-	if (s.n > sizeof(net.out) - net.out_n)
+	if (s.n > sizeof(net_out) - net.out_n)
 		net_flush();
 	if (s.n > 0)
-		memcpy(net.out + net.out_n, s.p, s.n);
+		memcpy(net_out + net.out_n, s.p, s.n);
 	net.out_n += s.n;
 }
 
@@ -952,11 +1213,11 @@ static void
 net_say(struct slice text, struct slice more)
 {
 	/* what is logged must lie in one piece */
-	if (text.n + more.n > sizeof(net.out) - net.out_n)
+	if (text.n + more.n > sizeof(net_out) - net.out_n)
 		net_flush();
 	net_put(text);
 	net_put(more);
-	log_dialogue("said", (struct slice){ net.out + net.out_n -
+	log_said((struct slice){ net_out + net.out_n -
 	    text.n - more.n, text.n + more.n });
 	net_put(smtp_slice("\r\n"));
 }
@@ -978,17 +1239,21 @@ bye(enum reply say, const char *how)
 	leave(EXIT_BROKEN, how);
 }
 
-/* Where input is there already pselect(2) does not let a signal in, and a
- * client that never pauses would keep it out: look for it. */
+/* To be called before each command and each fill: a client that never pauses
+ * keeps signals, and the end of the longest session, out of net_wait(). */
 static void
-net_check_signals(void)
+net_look(void)
 {
-	sigset_t pending;
+	enum { OFTEN = 50 };	/* milliseconds */
+	int64_t now = now_ms();
 
-	if (sigpending(&pending) == 0 &&
-	    (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
-	    sigismember(&pending, SIGHUP)))
+	if (now - net.looked < OFTEN)
+		return;
+	net.looked = now;
+	if (termination_pending())
 		bye(SAY_SHUTDOWN, "terminated");
+	if (now >= net.until)
+		bye(SAY_TIMEOUT, "timeout");
 }
 
 /*
@@ -1004,14 +1269,15 @@ net_fill(int64_t ms)
 	if (net.ended)
 		return 0;
 	if (net.in_at > 0) {
-		memmove(net.in, net.in + net.in_at, net.in_n - net.in_at);
+		memmove(net_in, net_in + net.in_at, net.in_n - net.in_at);
 		net.in_n -= net.in_at;
 		net.in_at = 0;
 	}
 	if (net.prompt != NULL)
 		net_put(smtp_slice(net.prompt));
 	net_flush();
-	net_check_signals();
+	log_flush(true);
+	net_look();
 	for (;;) {
 		switch (net_wait(0, ms > 0 ? ms :
 		    (int64_t)conf.timeout * 1000)) {
@@ -1024,7 +1290,7 @@ net_fill(int64_t ms)
 		case NET_READY:
 			break;
 		}
-		n = read(0, net.in + net.in_n, sizeof(net.in) - net.in_n);
+		n = read(0, net_in + net.in_n, sizeof(net_in) - net.in_n);
 		if (n >= 0)
 			break;
 		if (errno != EINTR && errno != EAGAIN) {
@@ -1041,7 +1307,7 @@ net_fill(int64_t ms)
 static struct slice
 net_buffered(void)
 {
-	return (struct slice){ net.in + net.in_at, net.in_n - net.in_at };
+	return (struct slice){ net_in + net.in_at, net.in_n - net.in_at };
 }
 
 static void
@@ -1063,10 +1329,10 @@ net_forget(void)
 static void
 net_forget_used(void)
 {
-	memmove(net.in, net.in + net.in_at, net.in_n - net.in_at);
+	memmove(net_in, net_in + net.in_at, net.in_n - net.in_at);
 	net.in_n -= net.in_at;
 	net.in_at = 0;
-	explicit_bzero(net.in + net.in_n, sizeof(net.in) - net.in_n);
+	explicit_bzero(net_in + net.in_n, sizeof(net_in) - net.in_n);
 }
 
 /* How much of in is a line with its end, 0 if there is no end; set *body to
@@ -1142,7 +1408,7 @@ net_line(struct slice *line, size_t max)
 	return LINE_OK;
 }
 
-/* ---- 6. message: what is being received -------------------------------- */
+/* ---- 7. message: what is being received -------------------------------- */
 
 /* What became of a delivery, or of one call on its way. */
 enum outcome {
@@ -1151,6 +1417,7 @@ enum outcome {
 	FAULT,			/* ours, unspecified */
 	NO_ROOM,
 	QUOTA,
+	NO_LINKS,		/* the file system has none */
 	LOOPS,			/* it was delivered there before */
 	NO_HOST,		/* these are a program's */
 	BAD_DATA,
@@ -1171,6 +1438,9 @@ struct rcpt {
 	enum outcome	 outcome;	/* of the program's run */
 	bool		 extended;	/* its directory has the extension */
 	bool		 loops;		/* a Delivered-To names it */
+	unsigned	 hash;		/* of the address, case folded */
+	unsigned	 next;		/* in envelope_index; 0: none */
+	size_t		 same;		/* the first recipient that is equal */
 };
 
 /* The envelope of one message: what RSET forgets. */
@@ -1191,6 +1461,10 @@ static struct {
 	size_t		 used;
 } envelope;
 
+/* The recipients by their addresses' hashes: one more than their number. */
+enum { INDEX_SIZE = 4096 };
+static unsigned short envelope_index[INDEX_SIZE];
+
 /* The message itself, from DATA to its reply. */
 static struct {
 	struct smtp_data	 data;
@@ -1202,7 +1476,9 @@ static struct {
 	bool			 labelled;	/* as MIME, or signed */
 	bool			 big;
 	bool			 in_body;
-	enum outcome		 outcome;	/* the first that went wrong */
+	bool			 begun;		/* its first line is known */
+	size_t			 at;		/* where it begins in file_buf */
+	enum outcome		 outcome;	/* see worsen() */
 	struct smtp_text	 id;
 	char			 id_text[64];
 	struct smtp_text	 msgid;
@@ -1216,14 +1492,26 @@ static char file_buf[IN_SIZE] __attribute__((aligned(4096)));
 
 static struct {
 	size_t		 n;		/* octets in file_buf */
-	int		 fd;
-	uint64_t	 octets;
+	int		 fd;		/* -1: none, what is written is gone */
+	uint64_t	 octets;	/* written */
+	enum outcome	 outcome;	/* of all writes, see worsen() */
 	/* where copies are made from: a file complete but for its label */
 	int		 source;
-	off_t		 body;		/* behind what we put in front */
+	uint64_t	 source_octets;
+	uint64_t	 body;		/* behind what we put in front */
 	struct smtp_text label;		/* what goes above the body */
 	char		 label_text[256];
 } file = { .fd = -1, .source = -1 };
+
+/* What went wrong first stays: no outcome is set in any other way, so that no
+ * later success hides a hole. */
+static enum outcome
+worsen(enum outcome *outcome, enum outcome o)
+{
+	if (*outcome == DONE)
+		*outcome = o;
+	return *outcome;
+}
 
 static enum outcome
 outcome_of(int error)
@@ -1249,37 +1537,44 @@ failed(const char *call, const char *path)
 	return outcome_of(error);
 }
 
+static void
+file_begin(int fd)
+{
+	file.fd = fd;
+	file.n = 0;
+	file.octets = 0;
+	file.outcome = DONE;
+}
+
+/* Once a write has failed the file stays failed. */
 static enum outcome
 file_flush(void)
 {
 	size_t done = 0;
 	ssize_t n;
 
-	while (done < file.n) {
+	while (file.fd != -1 && file.outcome == DONE && done < file.n) {
 		n = write(file.fd, file_buf + done, file.n - done);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return failed("write", NULL);
-		done += (size_t)n;
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno != EINTR)
+			worsen(&file.outcome, failed("write", NULL));
 	}
-	file.octets += file.n;
-	file.n = 0;
-	return DONE;
+	if (file.outcome == DONE) {
+		file.octets += file.n;
+		file.n = 0;
+	}
+	return file.outcome;
 }
 
 static enum outcome
 file_put(struct slice s)
 {
-	enum outcome o;
 	size_t n;
 
 	while (s.n > 0) {
-		if (file.n == sizeof(file_buf)) {
-			o = file_flush();
-			if (o != DONE)
-				return o;
-		}
+		if (file.n == sizeof(file_buf) && file_flush() != DONE)
+			return file.outcome;
 		n = sizeof(file_buf) - file.n;
 		if (n > s.n)
 			n = s.n;
@@ -1287,7 +1582,7 @@ file_put(struct slice s)
 		file.n += n;
 		s = (struct slice){ s.p + n, s.n - n };
 	}
-	return DONE;
+	return file.outcome;
 }
 
 static enum outcome
@@ -1300,11 +1595,18 @@ file_put_all(const char *before, struct slice s, const char *after)
 	return o == DONE ? file_put(smtp_slice(after)) : o;
 }
 
-/* What we put in front is there; the message follows. */
-static void
+/* What we put in front is there; the message follows.  There is room behind
+ * it for the head of the message, see message_head(). */
+static enum outcome
 file_front_done(void)
 {
-	file.body = (off_t)(file.octets + file.n);
+	enum outcome o = file.outcome;
+
+	if (sizeof(file_buf) - file.n < 3 * SMTP_FIELD_MAX)
+		o = file_flush();
+	file.body = file.octets + file.n;
+	message.at = file.n;
+	return o;
 }
 
 /* Room to decode octets of the message into; they count once file.n does. */
@@ -1327,52 +1629,71 @@ file_close(void)
 static enum outcome
 file_sync(void)
 {
-	enum outcome o = file_flush();
-	int rc;
+	int rc = 0;
 
-	if (o == DONE) {
+	if (file_flush() == DONE) {
 		do
 			rc = fsync(file.fd);
 		while (rc == -1 && errno == EINTR);
 		if (rc == -1)
-			o = failed("fsync", NULL);
+			worsen(&file.outcome, failed("fsync", NULL));
 	}
-	if (close(file.fd) == -1 && o == DONE)
-		o = failed("close", NULL);
+	if (close(file.fd) == -1)
+		worsen(&file.outcome, failed("close", NULL));
 	file.fd = -1;
-	return o;
+	return file.outcome;
 }
 
-/* From here on file is a source.  It is written, all but the label. */
-static enum outcome
+/* From here on file is a source; it is written, all but the label. */
+static void
 file_to_source(void)
 {
-	file.source = fcntl(file.fd, F_DUPFD_CLOEXEC, 3);
-	return file.source == -1 ? failed("dup", NULL) : DONE;
+	file.source = file.fd;
+	file.source_octets = file.octets;
+	file.fd = -1;
 }
 
-/* Behind what was put in front of a copy goes the message, from the source. */
-static enum outcome
-file_copy(void)
+/* And is what it was. */
+static void
+file_from_source(void)
 {
-	off_t at = file.body;
-	enum outcome o = file_put(smtp_written(&file.label));
+	file_begin(file.source);
+	file.octets = file.source_octets;
+	file.source = -1;
+}
+
+/* Behind what is there goes a part of another file, all of it. */
+static enum outcome
+file_copy(int from, uint64_t at, uint64_t end)
+{
+	size_t most = sizeof(file_buf);
 	ssize_t n;
 
-	while (o == DONE) {
-		o = file_flush();
-		if (o != DONE)
-			break;
-		n = pread(file.source, file_buf, sizeof(file_buf), at);
-		if (n == 0)
-			break;
+	while (at < end && file_flush() == DONE) {
+		if (end - at < most)
+			most = (size_t)(end - at);
+		n = pread(from, file_buf, most, (off_t)at);
 		if (n > 0) {
-			at += n;
+			at += (uint64_t)n;
 			file.n = (size_t)n;
-		} else if (errno != EINTR)
-			o = failed("read", NULL);
+			continue;
+		}
+		if (n == 0)
+			errno = EIO;
+		if (errno != EINTR)
+			worsen(&file.outcome, failed("read", NULL));
 	}
-	return o;
+	return file.outcome;
+}
+
+/* The message from the source, with the label that it is given. */
+static enum outcome
+file_copy_source(void)
+{
+	enum outcome o = file_put(smtp_written(&file.label));
+
+	return o == DONE ? file_copy(file.source, file.body,
+	    file.source_octets) : o;
 }
 
 static void
@@ -1407,20 +1728,73 @@ envelope_keep(struct slice local, struct slice domain, struct slice *out)
 	return true;
 }
 
+/* FNV-1a, case folded */
+static unsigned
+address_hash(struct slice address)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < address.n; i++)
+		h = (h ^ (unsigned char)smtp_lower(address.p[i])) * 16777619U;
+	return h;
+}
+
+/* The next recipient of an address, case folded; *i is 0 to begin. */
+static struct rcpt *
+envelope_find(struct slice address, unsigned hash, size_t *i)
+{
+	struct rcpt *r;
+
+	*i = *i == 0 ? envelope_index[hash % INDEX_SIZE] :
+	    envelope.rcpt[*i - 1].next;
+	for (; *i > 0; *i = r->next) {
+		r = &envelope.rcpt[*i - 1];
+		if (r->hash == hash && smtp_same(rcpt_address(r), address))
+			return r;
+	}
+	return NULL;
+}
+
+/* Let the newest recipient be found, and see who is equal: local parts may
+ * differ in case. */
+static void
+envelope_enter(struct rcpt *r)
+{
+	const struct rcpt *other;
+	size_t i = 0, n = (size_t)(r - envelope.rcpt);
+
+	r->hash = address_hash(rcpt_address(r));
+	r->same = n;
+	while ((other = envelope_find(rcpt_address(r), r->hash, &i)) != NULL)
+		if (memcmp(other->local.p, r->local.p, r->local.n) == 0)
+			r->same = other->same;
+	r->next = envelope_index[r->hash % INDEX_SIZE];
+	envelope_index[r->hash % INDEX_SIZE] = (unsigned short)(n + 1);
+}
+
+static void
+envelope_clear(void)
+{
+	for (size_t i = 0; i < envelope.rcpts; i++)
+		envelope_index[envelope.rcpt[i].hash % INDEX_SIZE] = 0;
+	envelope.rcpts = 0;
+	envelope.used = 0;
+	envelope.sender = smtp_slice("");
+	envelope.prepended.n = 0;
+}
+
 /* A Delivered-To field: does it name one of ours? */
 static void
 envelope_delivered_to(struct slice address)
 {
 	struct rcpt *r;
+	size_t i = 0;
 
 	if (address.n > 1 && address.p[0] == '<' &&
 	    address.p[address.n - 1] == '>')
 		address = (struct slice){ address.p + 1, address.n - 2 };
-	for (size_t i = 0; i < envelope.rcpts; i++) {
-		r = &envelope.rcpt[i];
-		r->loops = r->loops || smtp_same(rcpt_address(r), address);
-		message.loops = message.loops || r->loops;
-	}
+	while ((r = envelope_find(address, address_hash(address), &i)) != NULL)
+		r->loops = message.loops = true;
 }
 
 /* SECONDS.MmicrosPpidQn, the head of the file's name and the mail's ID. */
@@ -1436,7 +1810,7 @@ message_new_id(void)
 	smtp_puts(&message.id, ".M");
 	smtp_put_number(&message.id, (uint64_t)(t.tv_nsec / 1000));
 	smtp_puts(&message.id, "P");
-	smtp_put_number(&message.id, (uint64_t)getpid());
+	smtp_put_number(&message.id, (uint64_t)own_pid);
 	smtp_puts(&message.id, "Q");
 	smtp_put_number(&message.id, ++counter);
 }
@@ -1447,9 +1821,8 @@ message_field(struct slice name, struct slice value)
 	if (smtp_is(name, "Received"))
 		message.hops++;
 	else if (smtp_is(name, "Delivered-To")) {
-		/* enough of them are a loop by themselves */
-		if (++message.delivered < HOPS_MAX)
-			envelope_delivered_to(value);
+		message.delivered++;
+		envelope_delivered_to(value);
 	} else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
 		smtp_put(&message.msgid, value);
 	else if (smtp_is(name, "MIME-Version") ||
@@ -1485,6 +1858,45 @@ message_look(struct slice in)
 		}
 	}
 	message_body(in);
+}
+
+/* Put a text in front of the message, instead of so many octets of it. */
+static void
+message_put_first(const char *text, size_t instead)
+{
+	char *begin = file_buf + message.at;
+	size_t n = strlen(text);
+
+	memmove(begin + n, begin + instead, file.n - message.at - instead);
+	memcpy(begin, text, n);
+	file.n = file.n + n - instead;
+}
+
+/*
+ * The first line of the message is being decoded: what stands there must not go
+ * on with our own header, or end it.  So a line of an mbox file becomes a
+ * field, and what is no field at all is body.
+ */
+static void
+message_head(void)
+{
+	struct slice head = { file_buf + message.at, file.n - message.at };
+
+	switch (smtp_first_line(head)) {
+	case SMTP_FIRST_MORE:
+		return;
+	case SMTP_FIRST_MAILBOX:
+		message_put_first("X-Mailbox-Line: ", head.p[0] == '>');
+		break;
+	case SMTP_FIRST_BODY:
+		message_put_first("\n", 0);
+		break;
+	case SMTP_FIRST_FIELD:
+		break;
+	}
+	message.begun = true;
+	head.n = file.n - message.at;
+	message_look(head);
 }
 
 /* The lines that unlabelled 8-bit text gets (RFC 1428); none: empty. */
@@ -1541,7 +1953,7 @@ message_received(const struct rcpt *r)
 	    smtp_received(&t, buf, sizeof(buf)) }) : o;
 }
 
-/* ---- 7. maildir: which directory, and how it gets there ---------------- */
+/* ---- 8. maildir: which directory, and how it gets there ---------------- */
 
 /*
  * A box is a mailbox that gets a copy: a directory, by device and inode.  The
@@ -1550,12 +1962,14 @@ message_received(const struct rcpt *r)
  * close, for every box; link into new/, for every box; then unlink from tmp/
  * and fsync new/.  What fails takes back all that was linked; or, where the
  * client takes a reply for each recipient, what was linked into that box.
+ * There a home that fails while the message comes in is no more than one box:
+ * another becomes the home, and gets what came so far, see maildir_move().
  */
 struct box {
 	size_t		 first;		/* its first recipient */
 	size_t		 rcpts;
 	uint64_t	 octets;	/* of its copy */
-	enum outcome	 outcome;
+	enum outcome	 outcome;	/* see worsen() */
 	bool		 tmp;		/* a file of ours is in tmp/ */
 	bool		 linked;	/* and in new/, not yet for good */
 };
@@ -1568,9 +1982,12 @@ static struct {
 	size_t		 boxes;
 	size_t		 home;		/* the box the message comes into */
 	size_t		 here;		/* the box that is open */
-	int		 dir;		/* its directory, and its new/ */
+	int		 tmp;		/* its tmp/ and its new/ */
 	int		 new;
-} maildir = { .dir = -1, .new = -1 };
+	bool		 give;		/* we are root, and it is not root's */
+	struct stat	 st;		/* of the box's directory, ... */
+	struct stat	 new_st;	/* ... and of its new/ */
+} maildir = { .tmp = -1, .new = -1 };
 
 /* What stands for the placeholders of a recipient; buf holds the user. */
 static struct smtp_values
@@ -1636,7 +2053,8 @@ maildir_look(const char *path, struct stat *st)
 		return FAULT;
 	}
 	if (realpath(path, real) == NULL || stat(real, st) == -1) {
-		if (errno == ENOENT || errno == ENOTDIR)
+		if (errno == ENOENT || errno == ENOTDIR ||
+		    errno == ENAMETOOLONG)
 			return NO_USER;
 		(void)failed("realpath", path);
 		return FAULT;
@@ -1683,15 +2101,15 @@ maildir_find(struct rcpt *r)
 	v = values_of(r, user);
 	r->extended = v.extension.n > 0 &&
 	    strstr(conf.maildir, "{extension}") != NULL;
-	for (;;) {
+	for (;; r->extended = false) {
 		path = SMTP_TEXT(buf);
 		o = expand(&v, r->extended, &path);
-		if (o != DONE)
+		if (o == DONE)
+			o = maildir_look(path.p, &st);
+		else if (!r->extended || !smtp_names_file(v.extension))
 			return o;
-		o = maildir_look(path.p, &st);
 		if (o != NO_USER || !r->extended)
 			break;
-		r->extended = false;
 	}
 	if (o == NO_USER)
 		return maildir_no_user(&v);
@@ -1731,9 +2149,9 @@ box_close(void)
 {
 	if (maildir.new != -1)
 		close(maildir.new);
-	if (maildir.dir != -1)
-		close(maildir.dir);
-	maildir.dir = maildir.new = -1;
+	if (maildir.tmp != -1)
+		close(maildir.tmp);
+	maildir.tmp = maildir.new = -1;
 }
 
 static enum outcome
@@ -1745,20 +2163,35 @@ box_open_failed(const char *path)
 	return o;
 }
 
-/* Open a box's directory and its new/.  With one Maildir for all they stay
- * open for the session. */
+/* The two directories within a box's; neither is ever a link. */
+static bool
+box_open_parts(int dir)
+{
+	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+
+	if (fstat(dir, &maildir.st) == 0) {
+		maildir.give = geteuid() == 0 && (maildir.st.st_uid != 0 ||
+		    maildir.st.st_gid != getegid());
+		maildir.tmp = openat(dir, "tmp", FLAGS);
+		if (maildir.tmp != -1)
+			maildir.new = openat(dir, "new", FLAGS);
+	}
+	return maildir.new != -1 && fstat(maildir.new, &maildir.new_st) == 0;
+}
+
+/* Open a box.  With one Maildir for all it stays open for the session. */
 static enum outcome
 box_open(size_t b)
 {
 	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
-	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 	const char *path = conf.maildir;
 	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
 	struct smtp_text t = SMTP_TEXT(buf);
 	struct smtp_values v;
-	struct stat st;
+	bool well;
+	int dir;
 
-	if (maildir.dir != -1 && maildir.here == b)
+	if (maildir.new != -1 && maildir.here == b)
 		return DONE;
 	box_close();
 	if (maildir.template) {
@@ -1768,18 +2201,36 @@ box_open(size_t b)
 		path = t.p;
 	}
 	maildir.here = b;
-	maildir.dir = open(path, FLAGS);
-	if (maildir.dir == -1)
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir == -1)
 		return box_open_failed(path);
-	if (maildir.template && (fstat(maildir.dir, &st) == -1 ||
-	    st.st_dev != r->dev || st.st_ino != r->ino)) {
+	well = box_open_parts(dir);
+	if (well && maildir.template && (maildir.st.st_dev != r->dev ||
+	    maildir.st.st_ino != r->ino)) {
 		errno = ESTALE;
-		return box_open_failed(path);
+		well = false;
 	}
-	maildir.new = openat(maildir.dir, "new", FLAGS);
-	if (maildir.new == -1)
-		return box_open_failed(path);
-	return DONE;
+	close(dir);
+	return well ? DONE : box_open_failed(path);
+}
+
+/* The one Maildir that is open may have been moved away since, or another
+ * been mounted over it. */
+static void
+box_check_place(void)
+{
+	char buf[PATH_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+	const char *path;
+	struct stat st;
+
+	smtp_puts(&t, conf.maildir);
+	smtp_puts(&t, "/new");
+	path = smtp_string(&t);
+	if (path == NULL || stat(path, &st) == -1 ||
+	    st.st_dev != maildir.new_st.st_dev ||
+	    st.st_ino != maildir.new_st.st_ino)
+		box_close();
 }
 
 /* "tmp/ID.host", or "new/ID.host,S=octets" */
@@ -1787,6 +2238,9 @@ enum {
 	HOST_IN_NAME = 128,	/* what NAME_MAX leaves for it, and less */
 	BOX_NAME = sizeof(message.id_text) + HOST_IN_NAME + 32
 };
+
+/* the name within tmp/ or new/ is behind these */
+enum { IN_DIR = sizeof("tmp/") - 1 };
 
 static const char *
 box_name(const struct box *b, const char *in, char buf[BOX_NAME])
@@ -1831,14 +2285,13 @@ box_create(size_t b)
 
 	if (o != DONE)
 		return o;
-	file.n = 0;
-	file.octets = 0;
-	file.fd = openat(maildir.dir, name,
-	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	file_begin(openat(maildir.tmp, name + IN_DIR,
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (file.fd == -1)
 		return errno == EEXIST ? FAULT : failed("create", name);
 	boxes[b].tmp = true;
-	return DONE;
+	return !maildir.give || fchown(file.fd, maildir.st.st_uid,
+	    maildir.st.st_gid) == 0 ? DONE : failed("chown", name);
 }
 
 static enum outcome
@@ -1848,9 +2301,8 @@ box_unlink(size_t b, const char *in)
 	const char *name = box_name(&boxes[b], in, buf);
 	enum outcome o = box_open(b);
 
-	if (o == DONE && (in[0] == 'n' ?
-	    unlinkat(maildir.new, name + sizeof("new/") - 1, 0) :
-	    unlinkat(maildir.dir, name, 0)) == -1)
+	if (o == DONE && unlinkat(in[0] == 'n' ? maildir.new : maildir.tmp,
+	    name + IN_DIR, 0) == -1)
 		o = failed("unlink", name);
 	return o;
 }
@@ -1882,6 +2334,8 @@ maildir_abort(void)
 static enum outcome
 maildir_failed(enum outcome o)
 {
+	for (size_t b = 0; b < maildir.boxes; b++)
+		worsen(&boxes[b].outcome, o);
 	maildir_abort();
 	box_close();
 	return o;
@@ -1907,31 +2361,88 @@ box_begin(size_t b)
 	return o == DONE ? box_trace(b) : o;
 }
 
-/* Begin the message in the first box, or, where each stands by itself, in
- * the first that takes it. */
+/* Have the message come into the next box that takes it, from this one on;
+ * where all get it or none does, into this one.  DONE, or what the last of them
+ * came to. */
+static enum outcome
+maildir_home(size_t b)
+{
+	enum outcome o = boxes[b > 0 ? b - 1 : 0].outcome;
+
+	for (; b < maildir.boxes; b++) {
+		maildir.home = b;
+		o = box_begin(b);
+		if (o == DONE)
+			o = file_front_done();
+		if (worsen(&boxes[b].outcome, o) == DONE || !envelope.each)
+			break;
+		file_close();
+		box_take_back(b);
+	}
+	return o;
+}
+
 static enum outcome
 maildir_begin(void)
 {
-	enum outcome o = FAULT;
+	enum outcome o;
 
-	if (conf.maildir == NULL)
-		return DONE;
 	if (maildir.template)
 		box_close();
+	else if (maildir.new != -1)
+		box_check_place();
 	maildir_group();
-	for (size_t b = 0; b < maildir.boxes && o != DONE; b++) {
-		o = box_begin(b);
-		boxes[b].outcome = o;
-		maildir.home = b;
-		if (!envelope.each)
-			break;
-		if (o != DONE) {
-			file_close();
-			box_take_back(b);
-		}
-	}
-	file_front_done();
+	o = maildir_home(0);
 	return o == DONE ? DONE : maildir_failed(o);
+}
+
+/*
+ * The home has failed.  The next box that takes the message gets what the
+ * home has got of it, and what it has not: that is in file_buf still, behind
+ * what was put in front for the home, if that was not written yet.
+ */
+static enum outcome
+maildir_move(enum outcome o)
+{
+	static char left_buf[IN_SIZE];
+	const uint64_t at = file.body, end = file.octets;
+	const size_t front = at > end ? (size_t)(at - end) : 0;
+	const struct slice left = { left_buf, file.n - front };
+	const int from = file.fd;
+
+	worsen(&boxes[maildir.home].outcome, o);
+	if (!envelope.each)
+		return o;
+	memcpy(left_buf, file_buf + front, left.n);
+	/* it can be read until it is closed */
+	file.fd = -1;
+	box_take_back(maildir.home);
+	while ((o = maildir_home(maildir.home + 1)) == DONE) {
+		o = file_copy(from, at, end);
+		if (o == DONE)
+			o = file_put(left);
+		if (worsen(&boxes[maildir.home].outcome, o) == DONE)
+			break;
+		file_close();
+		box_take_back(maildir.home);
+	}
+	close(from);
+	return o;
+}
+
+/* Write what is in file_buf. */
+static enum outcome
+maildir_flush(void)
+{
+	enum outcome o = file_flush();
+
+	while (o != DONE) {
+		o = maildir_move(o);
+		if (o != DONE)
+			break;
+		o = file_flush();
+	}
+	return o;
 }
 
 static enum outcome
@@ -1941,7 +2452,7 @@ box_copy(size_t b)
 
 	if (o == DONE)
 		o = box_trace(b);
-	return o == DONE ? file_copy() : o;
+	return o == DONE ? file_copy_source() : o;
 }
 
 /* The file in the home box is complete, unless it wants a label: then it is
@@ -1949,15 +2460,14 @@ box_copy(size_t b)
 static enum outcome
 maildir_source(void)
 {
-	enum outcome o = file_flush();
+	enum outcome o = maildir_flush();
 
 	message_label();
-	if (o != DONE || (file.label.n == 0 && maildir.boxes == 1))
+	if (o != DONE)
 		return o;
-	o = file_to_source();
-	if (o != DONE || file.label.n == 0)
-		return o;
-	file_close();
+	file_to_source();
+	if (file.label.n == 0)
+		return DONE;
 	o = box_unlink(maildir.home, "tmp/");
 	boxes[maildir.home].tmp = o != DONE;
 	return o;
@@ -1969,7 +2479,9 @@ box_complete(size_t b)
 {
 	enum outcome o = DONE;
 
-	if (b != maildir.home || file.fd == -1)
+	if (b == maildir.home && file.label.n == 0)
+		file_from_source();
+	else
 		o = box_copy(b);
 	if (o == DONE)
 		o = file_sync();
@@ -1978,6 +2490,40 @@ box_complete(size_t b)
 	return o;
 }
 
+/* Give a file another name, which must be a new one: it gets both; or, where
+ * there are no hard links, only that one, and *renamed says so. */
+static enum outcome
+file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
+{
+	enum { NOREPLACE = 1 };
+	struct stat st;
+	int error;
+
+	*renamed = false;
+	if (linkat(dir, name, to_dir, to, 0) == 0)
+		return DONE;
+	error = errno;
+	if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS) {
+#ifdef SYS_renameat2
+		*renamed = syscall(SYS_renameat2, dir, name, to_dir, to,
+		    NOREPLACE) == 0;
+#endif
+		if (*renamed)
+			return DONE;
+		log_fault("the file system has no hard links, nor "
+		    "renameat2(2)", to, errno);
+		return NO_LINKS;
+	}
+	/* a server's "no" may be to the second try of a request whose first
+	 * went well: the file knows how many names it has */
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_nlink == 2)
+		return DONE;
+	errno = error;
+	return failed("link", to);
+}
+
+/* Into the directory that will be synced, whatever its name is now. */
 static enum outcome
 box_link(size_t b)
 {
@@ -1985,24 +2531,27 @@ box_link(size_t b)
 	const char *tmp = box_name(&boxes[b], "tmp/", tmp_buf);
 	const char *new = box_name(&boxes[b], "new/", new_buf);
 	enum outcome o = box_open(b);
+	bool renamed;
 
-	if (o != DONE)
-		return o;
-	/* into the directory that will be synced, whatever its name is now */
-	if (linkat(maildir.dir, tmp, maildir.new, new + sizeof("new/") - 1,
-	    0) == -1)
-		return failed("link", new);
-	boxes[b].linked = true;
-	return DONE;
+	if (o == DONE)
+		o = file_link(maildir.tmp, tmp + IN_DIR, maildir.new,
+		    new + IN_DIR, &renamed);
+	if (o == DONE) {
+		boxes[b].linked = true;
+		boxes[b].tmp = !renamed;
+	}
+	return o;
 }
 
 /* The name in tmp/ goes, and that in new/ is made to last. */
 static enum outcome
 box_settle(size_t b)
 {
-	enum outcome o = box_unlink(b, "tmp/");
+	enum outcome o = DONE;
 	int rc;
 
+	if (boxes[b].tmp)
+		o = box_unlink(b, "tmp/");
 	boxes[b].tmp = o != DONE;
 	if (o != DONE)
 		return o;
@@ -2012,24 +2561,41 @@ box_settle(size_t b)
 	return rc == -1 ? failed("fsync", "new/") : DONE;
 }
 
-/* One step for every box that is well so far.  Unless each stands by itself,
- * the first failure is everyone's. */
+/* One step for a box, if it is well so far.  Unless each stands by itself, the
+ * first failure is everyone's. */
+static enum outcome
+box_step(size_t b, enum outcome (*step)(size_t))
+{
+	if (boxes[b].outcome != DONE ||
+	    worsen(&boxes[b].outcome, step(b)) == DONE)
+		return DONE;
+	if (!envelope.each)
+		return boxes[b].outcome;
+	box_take_back(b);
+	return DONE;
+}
+
 static enum outcome
 maildir_step(enum outcome (*step)(size_t))
 {
-	struct box *box;
+	enum outcome o = DONE;
 
-	for (size_t b = 0; b < maildir.boxes; b++) {
-		box = &boxes[b];
-		if (box->outcome != DONE)
-			continue;
-		box->outcome = step(b);
-		if (box->outcome != DONE && !envelope.each)
-			return box->outcome;
-		if (box->outcome != DONE)
-			box_take_back(b);
-	}
-	return DONE;
+	for (size_t b = 0; b < maildir.boxes && o == DONE; b++)
+		o = box_step(b, step);
+	return o;
+}
+
+/* All copies, and then what they are made from: after an error of fsync(2)
+ * that might no longer be what was written. */
+static enum outcome
+maildir_complete(void)
+{
+	enum outcome o = DONE;
+
+	for (size_t b = 0; b < maildir.boxes && o == DONE; b++)
+		if (b != maildir.home)
+			o = box_step(b, box_complete);
+	return o == DONE ? box_step(maildir.home, box_complete) : o;
 }
 
 /* Leave out the boxes whose recipients all had the message before. */
@@ -2051,11 +2617,9 @@ maildir_commit(void)
 {
 	enum outcome o;
 
-	if (conf.maildir == NULL)
-		return DONE;
 	o = maildir_source();
 	if (o == DONE)
-		o = maildir_step(box_complete);
+		o = maildir_complete();
 	source_close();
 	if (o == DONE)
 		o = maildir_step(box_check_loop);
@@ -2070,25 +2634,27 @@ maildir_commit(void)
 	return DONE;
 }
 
-/* ---- 8. helper: programs we start -------------------------------------- */
+/* ---- 9. helper: programs we start -------------------------------------- */
 
 /*
  * A helper gets no shell, the descriptors it is given and no other, a process
  * group of its own, default signals and an environment made from nothing.  It
- * is started by posix_spawnp(3), which copies none of our pages.
+ * is started by posix_spawnp(3), which copies none of our pages.  It has a
+ * deadline, and none outlives the session: see helpers_end().
  */
+static char helper_text[ENVIRONMENT_MAX];
+
 static struct {
 	char		*var[48];	/* the environment; the last is NULL */
 	size_t		 vars;
-	size_t		 n;
-	char		 text[ENVIRONMENT_MAX];
-	sigset_t	 waiting;	/* our mask, but for SIGCHLD */
+	size_t		 n;		/* octets of helper_text */
+	pid_t		 live[2];	/* not ended yet; 0: none */
 } helper;
 
 static void
 helper_child(int sig)
 {
-	(void)sig;	/* it has ended a pselect(2), that is all */
+	(void)sig;	/* it has ended a wait, that is all */
 }
 
 /* To be called before the first helper. */
@@ -2098,16 +2664,14 @@ helper_signals(void)
 	struct sigaction sa = { .sa_handler = helper_child };
 
 	sigaction(SIGCHLD, &sa, NULL);
-	sigprocmask(SIG_BLOCK, NULL, &helper.waiting);
-	sigdelset(&helper.waiting, SIGCHLD);
 }
 
 /* A value that may not be there is no variable. */
 static void
 helper_env(const char *name, struct slice value)
 {
-	struct smtp_text t = { helper.text + helper.n,
-	    sizeof(helper.text) - helper.n, 0, false };
+	struct smtp_text t = { helper_text + helper.n,
+	    sizeof(helper_text) - helper.n, 0, false };
 
 	if (!smtp_fits_environment(value))
 		return;
@@ -2146,6 +2710,26 @@ helper_env_begin(const char *path)
 	helper_env_given("TZ");
 }
 
+static void
+helper_forget(pid_t pid)
+{
+	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++)
+		if (helper.live[i] == pid)
+			helper.live[i] = 0;
+}
+
+static void
+helper_remember(pid_t pid)
+{
+	size_t i = 0;
+
+	/* a program for a message and one for the policy are the most */
+	while (i + 1 < sizeof(helper.live) / sizeof(pid_t) &&
+	    helper.live[i] != 0)
+		i++;
+	helper.live[i] = pid;
+}
+
 /* Start a program with so many descriptors, as 0 and up; -1 with errno. */
 static pid_t
 helper_spawn(char *const argv[], const int *fds, int nfds)
@@ -2176,29 +2760,136 @@ helper_spawn(char *const argv[], const int *fds, int nfds)
 	(void)posix_spawn_file_actions_destroy(&actions);
 	(void)posix_spawnattr_destroy(&attr);
 	errno = rc;
-	return rc == 0 ? pid : -1;
+	if (rc != 0)
+		return -1;
+	helper_remember(pid);
+	return pid;
 }
 
-enum pause { READABLE, WRITABLE };
-
-/* Wait for a descriptor, -1 for none: above 0 if it is ready, 0 at the time
- * until, below 0 for a signal, such as a helper's end. */
-static int
-helper_pause(int fd, enum pause what, int64_t until, const sigset_t *mask)
+/* Has the client left?  Its end of input is no more than that while there is
+ * something of it that we have not read. */
+static bool
+client_left(const struct pollfd *p)
 {
-	int64_t left = until - net_now();
-	struct timespec t;
-	fd_set set;
+	char c;
 
-	if (left < 0)
-		left = 0;
-	t.tv_sec = (time_t)(left / 1000);
-	t.tv_nsec = (long)(left % 1000) * 1000000;
-	FD_ZERO(&set);
-	if (fd >= 0)
-		FD_SET((unsigned)fd, &set);
-	return pselect(fd + 1, what == READABLE ? &set : NULL,
-	    what == WRITABLE ? &set : NULL, NULL, &t, mask);
+	if ((p->revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+		return true;
+	return p->revents != 0 && net.in_n == net.in_at &&
+	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/*
+ * Wait for a neighbour: for its descriptor, -1 for none, to be ready, as
+ * wait_until() does.  With client, the session ends when the client leaves, or
+ * with SIGTERM.
+ */
+static int
+helper_wait(int fd, short events, int64_t until, bool client)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1 } };
+	int n;
+
+	net_flush();
+	if (client) {
+		log_flush(false);
+		p[1].fd = peer.socket_in ? 0 : 1;
+		p[1].events = peer.socket_in ? POLLRDHUP : 0;
+	}
+	for (;;) {
+		n = wait_until(p, 2, until);
+		if (client && terminated)
+			bye(SAY_SHUTDOWN, "terminated");
+		if (n <= 0)
+			return n;
+		if (p[1].revents != 0 && client_left(&p[1]))
+			leave(EXIT_BROKEN, "gone");
+		if (p[0].revents != 0)
+			return n;
+		/* it has closed one direction, and we have things to read */
+		p[1].events = 0;
+	}
+}
+
+/* Has it ended, and how?  Of one that somebody else has waited for nothing is
+ * known, as if it had been killed. */
+static bool
+helper_ended(pid_t pid, int *status)
+{
+	enum { TRIES = 3 };
+	pid_t rc = -1;
+
+	for (int i = 0; i < TRIES && rc == -1; i++)
+		rc = waitpid(pid, status, WNOHANG);
+	if (rc == 0)
+		return false;
+	if (rc == -1)
+		*status = SIGKILL;
+	helper_forget(pid);
+	return true;
+}
+
+/* Its time is up.  A set-id program may be one that we may not kill. */
+static void
+helper_kill(pid_t pid, const char *name, bool client)
+{
+	int64_t until = now_ms() + KILL_SECONDS * 1000;
+	int status;
+
+	(void)kill(-pid, SIGKILL);
+	(void)kill(pid, SIGKILL);
+	while (!helper_ended(pid, &status)) {
+		if (now_ms() >= until) {
+			log_fault("killed, and lives on", name, 0);
+			helper_forget(pid);
+			return;
+		}
+		(void)helper_wait(-1, 0, until, client);
+	}
+}
+
+/* Wait for a helper's end until a time, and hear meanwhile what it says; false
+ * if it has not ended by then. */
+static bool
+helper_finish(pid_t pid, const char *name, int out, bool (*hear)(int),
+    int64_t until, bool client, int *status)
+{
+	while (!helper_ended(pid, status)) {
+		if (now_ms() >= until) {
+			helper_kill(pid, name, client);
+			return false;
+		}
+		if (helper_wait(out, POLLIN, until, client) > 0 && !hear(out))
+			out = -1;
+	}
+	return true;
+}
+
+/* At the end of the session.  The one who has got an end of input has a second
+ * more, and the client need not wait for that. */
+static void
+helpers_end(pid_t patient)
+{
+	int64_t until = now_ms() + 1000;
+	int status;
+
+	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++) {
+		pid_t pid = helper.live[i];
+
+		if (pid == 0)
+			continue;
+		close(0);
+		close(1);
+		while (!helper_ended(pid, &status)) {
+			if (pid == patient && now_ms() < until) {
+				(void)wait_until(NULL, 0, until);
+				continue;
+			}
+			(void)kill(-pid, SIGKILL);
+			(void)kill(pid, SIGKILL);
+			break;
+		}
+	}
 }
 
 static void
@@ -2233,7 +2924,7 @@ words_split(struct words *w, const char *value)
 	return n > 0;
 }
 
-/* ---- 9. program: hand it to one ---------------------------------------- */
+/* ---- 10. program: hand it to one ---------------------------------------- */
 
 /*
  * The message waits, complete, in a file that has no name any more; then the
@@ -2254,6 +2945,13 @@ static struct {
 		char		 text[SMTP_WORDS_MAX];
 	} words[RECIPIENTS_MAX];
 } program;
+
+/* Equal recipients have one run, the first one's. */
+static bool
+rcpt_is_first(const struct rcpt *r)
+{
+	return r == &envelope.rcpt[r->same];
+}
 
 static bool
 is_recipients(const char *arg)
@@ -2457,15 +3155,15 @@ spool_create(void)
 {
 	char buf[PATH_MAX];
 	struct smtp_text t = SMTP_TEXT(buf);
+	int fd = -1;
 
 	smtp_puts(&t, conf.spool);
 	smtp_puts(&t, "/smtpd.XXXXXX");
-	file.n = 0;
-	file.octets = 0;
 	errno = ENAMETOOLONG;
 	if (smtp_string(&t) != NULL)
-		file.fd = mkostemp(t.p, O_CLOEXEC);
-	if (file.fd == -1)
+		fd = mkostemp(t.p, O_CLOEXEC);
+	file_begin(fd);
+	if (fd == -1)
 		return failed("create", conf.spool);
 	return unlink(t.p) == -1 ? failed("unlink", t.p) : DONE;
 }
@@ -2485,13 +3183,18 @@ program_trace(const struct rcpt *r)
 	return o == DONE ? message_received(r) : o;
 }
 
-/* Whom the run with the file that was received is for; NULL: for several. */
+/* Whom the run with the file that was received is for, the last of them; NULL:
+ * for several. */
 static const struct rcpt *
 program_home(void)
 {
+	const struct rcpt *r = &envelope.rcpt[envelope.rcpts - 1];
+
 	if (conf.program_once && envelope.rcpts > 1)
 		return NULL;
-	return &envelope.rcpt[envelope.rcpts - 1];
+	while (!rcpt_is_first(r))
+		r--;
+	return r;
 }
 
 static void
@@ -2515,7 +3218,8 @@ program_begin(void)
 
 	if (o == DONE)
 		o = program_trace(program_home());
-	file_front_done();
+	if (o == DONE)
+		o = file_front_done();
 	return o == DONE ? DONE : program_failed(o);
 }
 
@@ -2538,27 +3242,14 @@ static bool
 program_wait(pid_t pid, int out, int *status)
 {
 	enum { PIPE_READS = 16 };	/* of a pipe's 64 KiB */
-	bool open = true, in_time = true;
-	pid_t rc;
-	int n;
+	struct pollfd p = { .fd = out, .events = POLLIN };
+	bool in_time = helper_finish(pid, program.argv[0], out, program_hear,
+	    program.until, false, status);
 
-	while ((rc = waitpid(pid, status, WNOHANG)) == 0) {
-		n = helper_pause(open ? out : -1, READABLE, program.until,
-		    &helper.waiting);
-		if (n > 0)
-			open = program_hear(out);
-		if (n == 0 || net_now() >= program.until) {
-			in_time = false;
-			(void)kill(-pid, SIGKILL);
-			(void)kill(pid, SIGKILL);
-			rc = waitpid(pid, status, 0);
+	for (int i = 0; i < PIPE_READS && wait_until(&p, 1, 0) > 0; i++)
+		if (!program_hear(out))
 			break;
-		}
-	}
-	for (int i = 0; i < PIPE_READS && open; i++)
-		open = helper_pause(out, READABLE, 0, &helper.waiting) > 0 &&
-		    program_hear(out);
-	return in_time && rc == pid;
+	return in_time;
 }
 
 /* Log what a run said, a line of its each, and how it ended. */
@@ -2577,8 +3268,7 @@ program_log(const struct rcpt *r, const char *how, int number)
 		if (line.n > SMTP_ESCAPED_MAX)
 			line.n = SMTP_ESCAPED_MAX;
 		log_begin(LOG_INFO, "output");
-		log_key("id");
-		smtp_put(&logged.line, smtp_written(&message.id));
+		log_plain("id", smtp_written(&message.id));
 		log_quoted("text", (struct slice){ line.p, line.n -
 		    (line.p[line.n - 1] == '\n') });
 		log_end();
@@ -2586,8 +3276,7 @@ program_log(const struct rcpt *r, const char *how, int number)
 	if (number == 0)
 		return;
 	log_begin(LOG_WARNING, "program");
-	log_key("id");
-	smtp_put(&logged.line, smtp_written(&message.id));
+	log_plain("id", smtp_written(&message.id));
 	log_number(how, (uint64_t)number);
 	if (r != NULL)
 		log_quoted("to", rcpt_address(r));
@@ -2602,8 +3291,6 @@ program_start(const struct rcpt *r)
 	bool in_time;
 	pid_t pid;
 
-	program.said = SMTP_TEXT(program.said_text);
-	program.last = (struct smtp_last){ 0 };
 	if (lseek(file.fd, 0, SEEK_SET) == -1)
 		return failed("lseek", conf.spool);
 	if (pipe2(out, O_CLOEXEC) == -1)
@@ -2638,15 +3325,14 @@ program_file(const struct rcpt *r)
 
 	file_close();
 	if (r == program_home() && file.label.n == 0) {
-		file.fd = file.source;
-		file.source = -1;
+		file_from_source();
 		return DONE;
 	}
 	o = spool_create();
 	if (o == DONE)
 		o = program_trace(r);
 	if (o == DONE)
-		o = file_copy();
+		o = file_copy_source();
 	return o == DONE ? file_flush() : o;
 }
 
@@ -2656,9 +3342,12 @@ program_run(const struct rcpt *r)
 {
 	enum outcome o = FAULT;
 
+	program.said = SMTP_TEXT(program.said_text);
 	program.last = (struct smtp_last){ 0 };
-	if (net_now() >= program.until)
+	if (now_ms() >= program.until) {
+		program_log(r, "seconds", (int)conf.program_timeout);
 		return o;
+	}
 	o = program_file(r);
 	if (o == DONE)
 		o = program_arguments(conf.program_once ? NULL : r);
@@ -2674,7 +3363,7 @@ program_result(struct rcpt *r, enum outcome o)
 	struct slice words = smtp_last_line(&program.last);
 	size_t i = (size_t)(r - envelope.rcpt);
 
-	r->outcome = o;
+	worsen(&r->outcome, o);
 	program.words[i].n = (unsigned char)words.n;
 	if (words.n > 0)
 		memcpy(program.words[i].text, words.p, words.n);
@@ -2703,11 +3392,12 @@ program_sync(void)
 	for (; r < end && o != DONE; r++)
 		if (r->outcome == DONE) {
 			program.words[r - envelope.rcpt].n = 0;
-			r->outcome = o;
+			worsen(&r->outcome, o);
 		}
 }
 
-/* Run for every recipient that is no loop; the outcomes are theirs. */
+/* Run for every recipient that is no loop, and not equal to one before; the
+ * outcomes are theirs. */
 static enum outcome
 program_commit(void)
 {
@@ -2715,21 +3405,21 @@ program_commit(void)
 	enum outcome o = file_flush();
 
 	message_label();
-	if (o == DONE)
-		o = file_to_source();
 	if (o != DONE)
 		return program_failed(o);
-	program.until = net_now() + (int64_t)conf.program_timeout * 1000;
-	for (size_t i = 0; conf.program_once && i < envelope.rcpts; i++)
-		if (!r[i].loops) {
+	file_to_source();
+	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
+	for (; conf.program_once && r < end; r++)
+		if (!r->loops) {
 			o = program_run(program_home());
 			break;
 		}
-	for (; r < end; r++) {
+	for (r = envelope.rcpt; r < end; r++) {
+		r->outcome = DONE;
 		program.words[r - envelope.rcpt].n = 0;
 		if (r->loops)
-			r->outcome = LOOPS;
-		else
+			worsen(&r->outcome, LOOPS);
+		else if (rcpt_is_first(r))
 			program_result(r, conf.program_once ? o :
 			    program_run(r));
 	}
@@ -2755,15 +3445,26 @@ delivery_find(struct rcpt *r)
 static enum outcome
 delivery_begin(void)
 {
-	if (delivery_none())
-		return DONE;
+	if (delivery_none()) {
+		file_begin(-1);
+		return file_front_done();
+	}
 	return conf.program != NULL ? program_begin() : maildir_begin();
 }
 
-/* Where this comes to DONE, rcpt_outcome() tells of each. */
+/* Write what is in file_buf. */
+static enum outcome
+delivery_flush(void)
+{
+	return conf.maildir != NULL ? maildir_flush() : file_flush();
+}
+
+/* Where this comes to DONE, rcpt_outcome() tells of each; and always where
+ * each stands by itself in a Maildir. */
 static enum outcome
 delivery_commit(void)
 {
+	net_flush();
 	if (delivery_none())
 		return DONE;
 	return conf.program != NULL ? program_commit() : maildir_commit();
@@ -2776,7 +3477,7 @@ rcpt_outcome(const struct rcpt *r)
 	if (r->loops)
 		return LOOPS;
 	if (conf.program != NULL)
-		return r->outcome;
+		return envelope.rcpt[r->same].outcome;
 	return conf.maildir == NULL ? DONE : boxes[r->box].outcome;
 }
 
@@ -2784,11 +3485,10 @@ rcpt_outcome(const struct rcpt *r)
 static struct slice
 rcpt_words(const struct rcpt *r)
 {
-	size_t i = (size_t)(r - envelope.rcpt);
-
 	if (conf.program == NULL || r->loops)
 		return smtp_slice("");
-	return (struct slice){ program.words[i].text, program.words[i].n };
+	return (struct slice){ program.words[r->same].text,
+	    program.words[r->same].n };
 }
 
 static void
@@ -2798,7 +3498,7 @@ delivery_abort(void)
 	maildir_abort();
 }
 
-/* ---- 10. policy: ask a server ------------------------------------------ */
+/* ---- 11. policy: ask a server ------------------------------------------ */
 
 /*
  * Postfix's policy delegation (SMTPD_POLICY_README): lines "name=value" and an
@@ -2810,6 +3510,7 @@ static char policy_in[4096];
 
 static struct {
 	int		 fd;
+	pid_t		 pid;		/* of a program; 0: none */
 	bool		 failed;
 	size_t		 n;		/* octets in policy_in */
 } policy = { .fd = -1 };
@@ -2821,34 +3522,37 @@ struct question {
 	const char	*protocol;
 };
 
+static void
+policy_close(void)
+{
+	if (policy.fd != -1)
+		close(policy.fd);
+	policy.fd = -1;
+}
+
+/* A program that has failed is not waited for. */
 static bool
 policy_fault(const char *what, int error)
 {
 	log_fault(what, conf.policy, error);
-	if (policy.fd != -1)
-		close(policy.fd);
-	policy.fd = -1;
+	policy_close();
+	if (policy.pid != 0)
+		helper_kill(policy.pid, conf.policy, true);
+	policy.pid = 0;
 	policy.failed = true;
 	return false;
 }
 
 /* Wait for the server; false when it is too late. */
 static bool
-policy_wait(int fd, enum pause what, int64_t until)
+policy_wait(int fd, short events, int64_t until)
 {
-	int n;
-
-	for (;;) {
-		n = helper_pause(fd, what, until, &net.waiting);
-		if (n > 0)
-			return true;
-		if (net_terminated)
-			bye(SAY_SHUTDOWN, "terminated");
-		if (n == 0 || (n == -1 && errno != EINTR)) {
+	while (helper_wait(fd, events, until, true) <= 0)
+		if (now_ms() >= until) {
 			errno = ETIMEDOUT;
 			return false;
 		}
-	}
+	return true;
 }
 
 static bool
@@ -2863,12 +3567,12 @@ policy_connect(const struct sockaddr *sa, socklen_t n, int64_t until)
 	if (policy.fd == -1)
 		return false;
 	while (connect(policy.fd, sa, n) == -1) {
-		if (errno == EAGAIN && net_now() < until) {
-			(void)policy_wait(-1, READABLE, net_now() + AGAIN);
+		if (errno == EAGAIN && now_ms() < until) {
+			(void)policy_wait(-1, POLLIN, now_ms() + AGAIN);
 			continue;
 		}
 		if (errno != EINPROGRESS ||
-		    !policy_wait(policy.fd, WRITABLE, until) ||
+		    !policy_wait(policy.fd, POLLOUT, until) ||
 		    getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
 		    &size) == -1)
 			return false;
@@ -2910,6 +3614,7 @@ policy_spawn(void)
 	pid = helper_spawn(policy_program.argv,
 	    (int[]){ pair[1], pair[1], 2 }, 3);
 	close(pair[1]);
+	policy.pid = pid != -1 ? pid : 0;
 	return pid != -1;
 }
 
@@ -2933,12 +3638,20 @@ policy_open(int64_t until)
 	return policy_connect((struct sockaddr *)&un, sizeof(un), until);
 }
 
+/* Whatever the value is, it is one value: no control octet is in it. */
 static void
 policy_put(struct smtp_text *t, const char *name, struct slice value)
 {
+	char c;
+
 	smtp_puts(t, name);
 	smtp_puts(t, "=");
-	smtp_put(t, value);
+	for (size_t i = 0; i < value.n; i++) {
+		c = value.p[i];
+		if ((unsigned char)c < 0x20 || c == 0x7f)
+			c = '?';
+		smtp_put(t, (struct slice){ &c, 1 });
+	}
 	smtp_puts(t, "\n");
 }
 
@@ -2995,7 +3708,7 @@ policy_send(struct slice s, int64_t until)
 			s = (struct slice){ s.p + n, s.n - (size_t)n };
 		else if (errno != EAGAIN && errno != EINTR)
 			return false;
-		else if (!policy_wait(policy.fd, WRITABLE, until))
+		else if (!policy_wait(policy.fd, POLLOUT, until))
 			return false;
 	}
 	return true;
@@ -3009,7 +3722,7 @@ policy_receive(struct smtp_policy *p, int64_t until)
 	ssize_t n;
 
 	for (policy.n = 0; status == SMTP_EMORE; policy.n += (size_t)n) {
-		if (!policy_wait(policy.fd, READABLE, until))
+		if (!policy_wait(policy.fd, POLLIN, until))
 			return policy_fault("policy", errno);
 		n = recv(policy.fd, policy_in + policy.n,
 		    sizeof(policy_in) - policy.n, 0);
@@ -3030,11 +3743,12 @@ policy_receive(struct smtp_policy *p, int64_t until)
 static bool
 policy_ask(const struct question *q, struct smtp_policy *p)
 {
-	int64_t until = net_now() + (int64_t)POLICY_SECONDS * 1000;
+	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
 	char left;
 
 	if (policy.failed)
 		return false;
+	net_flush();
 	if (policy.fd == -1 && !policy_open(until))
 		return policy_fault("policy", errno);
 	/* an answer that nobody asked for is not one to the next question */
@@ -3045,7 +3759,7 @@ policy_ask(const struct question *q, struct smtp_policy *p)
 	return policy_receive(p, until);
 }
 
-/* ---- 11. auth: ask a checkpassword program ----------------------------- */
+/* ---- 12. auth: ask a checkpassword program ----------------------------- */
 
 /*
  * The interface is Bernstein's: name, password and time, a NUL behind each, 512
@@ -3069,24 +3783,6 @@ static bool
 auth_offered(void)
 {
 	return conf.auth != NULL && (peer.tls || peer.terminal);
-}
-
-/* A helper's exit status, below 0 for none; it is killed at the time. */
-static int
-helper_status(pid_t pid, int64_t until)
-{
-	int status = 0;
-
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		(void)helper_pause(-1, READABLE, until, &helper.waiting);
-		if (net_now() < until)
-			continue;
-		(void)kill(-pid, SIGKILL);
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, &status, 0);
-		return -1;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* Start the program, with the words on its descriptor 3. */
@@ -3122,8 +3818,11 @@ auth_check(struct slice user, struct slice password)
 {
 	struct smtp_text t = SMTP_TEXT(auth.told);
 	const struct slice nul = { "", 1 };
+	const char *name = auth_program.argv[0];
+	int status;
 	pid_t pid;
 
+	net_flush();
 	smtp_put(&t, user);
 	smtp_put(&t, nul);
 	smtp_put(&t, password);
@@ -3134,13 +3833,15 @@ auth_check(struct slice user, struct slice password)
 		return AUTH_WRONG;
 	pid = auth_spawn(smtp_written(&t));
 	if (pid == -1) {
-		log_fault("exec", auth_program.argv[0], errno);
+		log_fault("exec", name, errno);
 		return AUTH_FAULT;
 	}
-	switch (helper_status(pid, net_now() + AUTH_SECONDS * 1000)) {
+	if (!helper_finish(pid, name, -1, NULL, now_ms() +
+	    AUTH_SECONDS * 1000, true, &status) || !WIFEXITED(status))
+		return AUTH_FAULT;
+	switch (WEXITSTATUS(status)) {
 	case 0:
 		return AUTH_RIGHT;
-	case -1:
 	case 111:
 		return AUTH_FAULT;
 	default:
@@ -3148,7 +3849,7 @@ auth_check(struct slice user, struct slice password)
 	}
 }
 
-/* ---- 12. tls: have the launcher begin it ------------------------------- */
+/* ---- 13. tls: have the launcher begin it ------------------------------- */
 
 /*
  * UCSPI-TLS: the launcher gives us a control descriptor and two that are in
@@ -3180,7 +3881,7 @@ tls_find(void)
 	for (size_t i = 0; i < 3; i++) {
 		v = peer_env(names[i]);
 		if (v == NULL || smtp_parse_number(smtp_slice(v), INT_MAX,
-		    &fd) != SMTP_OK || fd < 3 || fd >= FD_SETSIZE ||
+		    &fd) != SMTP_OK || fd < 3 ||
 		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) == -1) {
 			if (v != NULL)
 				peer_skip(names[i]);
@@ -3197,8 +3898,8 @@ tls_wait(int64_t until)
 	int n;
 
 	do
-		n = helper_pause(tls.fd[0], READABLE, until, &net.waiting);
-	while (n == -1 && errno == EINTR && !net_terminated);
+		n = helper_wait(tls.fd[0], POLLIN, until, false);
+	while (n == -1 && !terminated);
 	return n > 0;
 }
 
@@ -3237,7 +3938,7 @@ tls_note(const char *entry)
 static bool
 tls_answer(void)
 {
-	int64_t until = net_now() + (int64_t)conf.timeout * 1000;
+	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
 	size_t n = 0, at = 0;
 	bool skip = false;
 	const char *nul;
@@ -3261,7 +3962,7 @@ tls_answer(void)
 		memmove(tls_env, tls_env + at, n - at);
 		n -= at;
 		at = 0;
-		if (net_now() >= until || !tls_wait(until))
+		if (now_ms() >= until || !tls_wait(until))
 			return false;
 		got = read(tls.fd[0], tls_env + n, sizeof(tls_env) - n);
 		if (got == 0 || (got == -1 && errno != EINTR &&
@@ -3275,27 +3976,25 @@ tls_answer(void)
 static bool
 tls_alive(void)
 {
-	int n;
+	struct pollfd p = { .fd = tls.fd[0], .events = POLLIN };
 
-	do	/* a helper's end may be pending */
-		n = helper_pause(tls.fd[0], READABLE, 0, &net.waiting);
-	while (n == -1 && errno == EINTR && !net_terminated);
-	return n == 0;
+	return wait_until(&p, 1, 0) <= 0;
 }
 
 /* Begin; false if that failed, and then nobody can go on. */
 static bool
 tls_start(void)
 {
-	struct stat st;
+	struct stat in, out;
 
 	if (write(tls.fd[0], "Y", 1) != 1 || !tls_answer() ||
 	    dup2(tls.fd[1], 0) == -1 || dup2(tls.fd[2], 1) == -1 ||
-	    fstat(1, &st) == -1)
+	    fstat(0, &in) == -1 || fstat(1, &out) == -1)
 		return false;
 	for (size_t i = 0; i < 3; i++)
 		close(tls.fd[i]);
-	peer.socket = S_ISSOCK(st.st_mode);
+	peer.socket_in = S_ISSOCK(in.st_mode);
+	peer.socket = S_ISSOCK(out.st_mode);
 	peer.tls = tls.started = true;
 	log_begin(LOG_INFO, "tls");
 	log_client();
@@ -3305,53 +4004,43 @@ tls_start(void)
 	return true;
 }
 
-/* ---- 13. lists: whose mail we take ------------------------------------- */
+/* ---- 14. lists: whose mail we take ------------------------------------- */
 
 enum found { NO, YES, UNREADABLE };
 
 /*
- * Ask of every entry of a list whether it matches.  The list is read to its
- * end whatever matches: one that is empty or ends without a newline is just
- * being written, and tells nothing.
+ * Ask a list, which is read to its end whatever is found: one that is empty or
+ * ends without a newline is just being written, and tells nothing.
  */
 static enum found
-list_scan(const char *path, bool (*matches)(struct slice, const void *),
+list_scan(const char *path, bool (*holds)(struct slice, const void *),
     const void *what)
 {
-	static char buf[16 * 1024];
+	static char buf[IN_SIZE];
 	enum found found = NO;
-	size_t have = 0;
+	struct slice in = { buf, 0 };
 	const char *lf;
-	ssize_t n;
+	size_t have = 0;
+	ssize_t n = -1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	for (n = fd == -1 ? -1 : 1; n > 0;) {
-		n = read(fd, buf + have, sizeof(buf) - have);
-		if (n <= 0)
-			break;
-		struct slice in = { buf, have + (size_t)n };
-
-		while ((lf = memchr(in.p, '\n', in.n)) != NULL) {
-			size_t len = (size_t)(lf - in.p);
-			struct slice entry = smtp_list_line(
-			    (struct slice){ in.p, len });
-
-			if (entry.n > 0 && matches(entry, what))
-				found = YES;
-			in = (struct slice){ lf + 1, in.n - len - 1 };
-		}
-		have = in.n;
-		memmove(buf, in.p, have);
+	while (fd != -1 && have < sizeof(buf) &&
+	    (n = read(fd, buf + have, sizeof(buf) - have)) > 0) {
+		have += (size_t)n;
+		lf = memrchr(buf, '\n', have);
+		in.n = lf == NULL ? 0 : (size_t)(lf - buf) + 1;
+		if (holds(in, what))
+			found = YES;
 		/* what is left is one line, and must leave room to read */
-		if (have == sizeof(buf)) {
-			errno = EMSGSIZE;
-			n = -1;
-		}
+		have -= in.n;
+		memmove(buf, buf + in.n, have);
 	}
 	if (n == 0 && have == 0 && lseek(fd, 0, SEEK_CUR) != 0) {
 		close(fd);
 		return found;
 	}
+	if (have == sizeof(buf))
+		errno = EMSGSIZE;
 	log_fault(n == 0 ? "list incomplete" : "list", path, n == 0 ? 0 :
 	    errno);
 	if (fd != -1)
@@ -3360,9 +4049,9 @@ list_scan(const char *path, bool (*matches)(struct slice, const void *),
 }
 
 static bool
-list_domain(struct slice entry, const void *domain)
+list_domain(struct slice list, const void *domain)
 {
-	return smtp_domain_matches(entry, *(const struct slice *)domain);
+	return smtp_domains_hold(list, *(const struct slice *)domain);
 }
 
 /* Is a domain ours? */
@@ -3378,7 +4067,8 @@ domain_find(struct slice domain)
 			one = list_scan(domains[i].p + 1, list_domain,
 			    &domain);
 		else
-			one = list_domain(domains[i], &domain) ? YES : NO;
+			one = smtp_domain_matches(domains[i], domain) ? YES :
+			    NO;
 		if (one != NO)
 			found = one;
 	}
@@ -3402,29 +4092,51 @@ struct who {
 };
 
 static bool
-list_user(struct slice entry, const void *ctx)
+list_user(struct slice list, const void *ctx)
 {
 	const struct who *who = ctx;
 
-	return smtp_user_matches(entry, who->local, who->user, who->domain);
+	return smtp_users_hold(list, who->local, who->user, who->domain);
 }
+
+/* What was asked of --users in this session, and the answers: whoever asks
+ * again hears the same. */
+enum { ASKED = 16 };
+
+static struct {
+	struct smtp_text	who;
+	char			text[SMTP_MAILBOX_MAX];
+	enum found		found;
+} asked[ASKED];
 
 /* Does --users know this recipient?  Postmaster always exists (4.5.1). */
 static enum found
 user_find(struct slice local, struct slice domain)
 {
-	char buf[SMTP_MAILBOX_MAX];
+	char buf[SMTP_MAILBOX_MAX], address_buf[SMTP_MAILBOX_MAX];
+	struct smtp_text t = SMTP_TEXT(address_buf);
 	struct who who = { .local.p = buf, .domain = domain };
 	struct slice extension;
+	unsigned i;
 
 	(void)smtp_unquote(local, buf, sizeof(buf), &who.local.n);
 	if (conf.users == NULL || smtp_is(who.local, "postmaster"))
 		return YES;
+	smtp_put(&t, who.local);
+	smtp_puts(&t, "@");
+	smtp_put(&t, domain);
+	i = address_hash(smtp_written(&t)) % ASKED;
+	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
+		return asked[i].found;
 	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
-	return list_scan(conf.users, list_user, &who);
+	asked[i].found = list_scan(conf.users, list_user, &who);
+	asked[i].who = SMTP_TEXT(asked[i].text);
+	if (asked[i].found != UNREADABLE)
+		smtp_put(&asked[i].who, smtp_written(&t));
+	return asked[i].found;
 }
 
-/* ---- 14. session: one function per verb -------------------------------- */
+/* ---- 15. session: one function per verb -------------------------------- */
 
 enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of --require */
 
@@ -3440,6 +4152,8 @@ enum state {			/* bits, so that a row can name several */
 	S_ANY	= S_HELO | S_IDLE | S_TXN
 };
 
+static char session_line[SMTP_AUTH_MAX];	/* the command */
+
 struct session {
 	enum state	 state;
 	bool		 esmtp;
@@ -3448,6 +4162,9 @@ struct session {
 	uint64_t	 errors;	/* since the last delivered message */
 	uint64_t	 junk;
 	unsigned	 auth_failures;
+	bool		 chunk_refused;	/* what is behind it is its part */
+	bool		 same_error;	/* a refusal that is such a part */
+	bool		 mail_refused;	/* the last MAIL was */
 	int64_t		 rate_since;	/* DATA: this window began then, ... */
 	uint64_t	 rate_from;	/* ... at this count of octets */
 };
@@ -3460,6 +4177,8 @@ say_outcome(enum outcome o)
 		return SAY_NO_ROOM;
 	case QUOTA:
 		return SAY_QUOTA;
+	case NO_LINKS:
+		return SAY_NO_LINKS;
 	case NO_USER:
 		return SAY_NO_USER;
 	case LOOPS:
@@ -3508,10 +4227,8 @@ static void
 transaction_end(struct session *s)
 {
 	delivery_abort();
-	envelope.rcpts = 0;
-	envelope.used = 0;
-	envelope.sender = smtp_slice("");
-	envelope.prepended.n = 0;
+	envelope_clear();
+	s->chunk_refused = s->mail_refused = false;
 	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
 }
 
@@ -3606,7 +4323,9 @@ room_for(uint64_t size)
 	    maildir.template ? maildir_root() : conf.maildir;
 	struct statvfs fs;
 
-	if (path == NULL || statvfs(path, &fs) == -1 || fs.f_frsize == 0)
+	/* a file system that tells no size is not full */
+	if (path == NULL || statvfs(path, &fs) == -1 || fs.f_frsize == 0 ||
+	    fs.f_blocks == 0)
 		return true;
 	return size / fs.f_frsize < fs.f_bavail;
 }
@@ -3637,10 +4356,29 @@ say_param(enum smtp_status status)
 	}
 }
 
+/* A hundred of what costs us more than it costs the client are an error. */
+static void
+session_junk(struct session *s)
+{
+	if (++s->junk % JUNK_MAX == 0)
+		s->errors++;
+}
+
+/* One error too many: that is said instead of a command's own reply. */
+static void
+session_errors(const struct session *s)
+{
+	if (s->errors > conf.errors)
+		bye(SAY_ERRORS, "errors");
+}
+
 /* DSN parameters come unasked: they are told, and that is all (RFC 3461). */
 static void
-log_dsn(struct slice arg)
+log_dsn(struct session *s, struct slice arg)
 {
+	session_junk(s);
+	if (++logged.dsn > REFUSALS_LOGGED)
+		return;
 	log_begin(LOG_INFO, "dsn-ignored");
 	log_client();
 	log_quoted("what", arg);
@@ -3656,6 +4394,7 @@ do_mail(struct session *s, struct slice arg)
 	struct slice rest, domain;
 	enum reply say;
 
+	s->mail_refused = true;
 	if (conf.lmtp && s->state == S_HELO)
 		return SAY_LHLO_FIRST;
 	status = smtp_parse_path(arg, "FROM", &path, &rest);
@@ -3680,15 +4419,16 @@ do_mail(struct session *s, struct slice arg)
 	    !envelope_keep(path.local, domain, &envelope.sender))
 		return SAY_BAD_SENDER;
 	if (!program_takes_sender()) {
-		transaction_end(s);
+		envelope_clear();
 		return SAY_UNFIT_SENDER;
 	}
 	if (mail.dsn)
-		log_dsn(arg);
+		log_dsn(s, arg);
 	envelope.utf8 = mail.smtputf8;
 	envelope.each = conf.lmtp || mail.prdr;
 	envelope.size = mail.has_size ? mail.size : 0;
 	envelope.instance.n = 0;
+	s->chunk_refused = s->mail_refused = false;
 	s->state = S_MAIL;
 	return SAY_SENDER;
 }
@@ -3733,7 +4473,7 @@ envelope_name(void)
 	static uint64_t counter;
 
 	envelope.instance = SMTP_TEXT(envelope.instance_text);
-	smtp_put_number(&envelope.instance, (uint64_t)getpid());
+	smtp_put_number(&envelope.instance, (uint64_t)own_pid);
 	smtp_puts(&envelope.instance, ".");
 	smtp_put_number(&envelope.instance, (uint64_t)time(NULL));
 	smtp_puts(&envelope.instance, ".");
@@ -3754,11 +4494,16 @@ static void
 envelope_prepend(struct slice field)
 {
 	struct smtp_text *t = &envelope.prepended, before = *t;
+	const char *line, *lf;
 
 	if (t->p == NULL)
 		*t = before = SMTP_TEXT(envelope.prepended_text);
-	if (t->n > 0 && memmem(t->p, t->n, field.p, field.n) != NULL)
-		return;
+	for (line = t->p; line < t->p + t->n; line = lf + 1) {
+		lf = memchr(line, '\n', (size_t)(t->p + t->n - line));
+		if ((size_t)(lf - line) == field.n &&
+		    memcmp(line, field.p, field.n) == 0)
+			return;
+	}
 	smtp_put(t, field);
 	smtp_puts(t, "\n");
 	if (t->cut) {
@@ -3861,8 +4606,10 @@ do_rcpt(struct session *s, struct slice arg)
 		return say;
 	}
 	if (dsn)
-		log_dsn(arg);
+		log_dsn(s, arg);
 	envelope.rcpts++;
+	envelope_enter(r);
+	s->chunk_refused = false;
 	s->state = S_RCPT;
 	return SAY_RCPT;
 }
@@ -3870,7 +4617,7 @@ do_rcpt(struct session *s, struct slice arg)
 static void
 rate_begin(struct session *s)
 {
-	s->rate_since = net_now();
+	s->rate_since = now_ms();
 	s->rate_from = net.received;
 }
 
@@ -3891,7 +4638,7 @@ protocol_name(const struct session *s)
 	return smtp_string(&t);
 }
 
-/* Begin to receive a message; the outcome is in message.outcome, too. */
+/* Begin to receive a message; the outcome is message.outcome. */
 static enum outcome
 message_begin(struct session *s)
 {
@@ -3903,12 +4650,32 @@ message_begin(struct session *s)
 	envelope.protocol = protocol_name(s);
 	rate_begin(s);
 	message_new_id();
-	message.outcome = delivery_begin();
-	return message.outcome;
+	return worsen(&message.outcome, delivery_begin());
 }
 
-/* Decode what is in, as far as the message goes, into the file's buffer; look
- * at it there, and keep it if the message still may be. */
+/* Octets were decoded into the file's buffer: look at them there, and keep them
+ * if the message still may be kept. */
+static void
+message_take(size_t n)
+{
+	struct slice in = { file_buf + file.n, n };
+
+	if (conf.size > 0 && message.data.octets > conf.size)
+		message.big = true;
+	if (message.outcome != DONE || message.big) {
+		message.begun = true;
+		message_look(in);
+		file.n = 0;
+		return;
+	}
+	file.n += n;
+	if (message.begun)
+		message_look(in);
+	else
+		message_head();
+}
+
+/* Decode what is in, as far as the message goes. */
 static enum smtp_data_status
 message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
     struct slice *, struct smtp_room *), struct slice *in)
@@ -3919,33 +4686,39 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 	do {
 		/* two octets of room are what smtp_chunk_end() wants */
 		if (sizeof(file_buf) - file.n < 2)
-			message.outcome = file_flush();
-		if (message.outcome != DONE || message.big)
+			worsen(&message.outcome, delivery_flush());
+		if (message.outcome != DONE)
 			file.n = 0;
 		left = room = file_room();
+		/* what is put in front of it must find room, too */
+		if (!message.begun && left.n > SMTP_FIELD_MAX)
+			left.n = room.n = SMTP_FIELD_MAX;
 		status = decode(&message.data, in, &left);
-		message_look((struct slice){ room.p, room.n - left.n });
-		if (conf.size > 0 && message.data.octets > conf.size)
-			message.big = true;
-		if (!message.big && file.fd != -1)
-			file.n += room.n - left.n;
+		message_take(room.n - left.n);
 	} while (status == SMTP_DATA_FULL);
 	return status;
 }
 
-/* More of the message; a client that trickles is sent away. */
+/* A client that trickles is sent away. */
 static void
-message_fill(struct session *s)
+rate_check(struct session *s)
 {
 	enum { WINDOW = RATE_SECONDS * 1000 };
 
-	if (net_fill(0) == 0)
-		leave(EXIT_BROKEN, "in-message");
-	if (peer.by_hand || net_now() - s->rate_since < WINDOW)
+	if (peer.by_hand || now_ms() - s->rate_since < WINDOW)
 		return;
 	if (net.received - s->rate_from < RATE_OCTETS * RATE_SECONDS)
 		bye(SAY_TIMEOUT, "trickle");
 	rate_begin(s);
+}
+
+/* More of the message. */
+static void
+message_fill(struct session *s)
+{
+	if (net_fill(0) == 0)
+		leave(EXIT_BROKEN, "in-message");
+	rate_check(s);
 }
 
 /* Receive to the final dot. */
@@ -3966,7 +4739,8 @@ data_receive(struct session *s)
 	}
 }
 
-/* What is wrong with the message so far?  SAY_NOTHING if it can be kept. */
+/* What is wrong with the message so far, whoever gets it?  SAY_NOTHING if it
+ * can be kept. */
 static enum reply
 message_verdict(void)
 {
@@ -3974,25 +4748,30 @@ message_verdict(void)
 		return SAY_TOO_BIG;
 	if (message.data.bare && !conf.normalize)
 		return SAY_BARE;
-	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX ||
-	    message.delivered >= HOPS_MAX)
+	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
 		return SAY_LOOP;
-	if (message.outcome != DONE)
-		return say_outcome(message.outcome);
+	/* so many of them are a loop by themselves, but not where we are no more
+	 * than passed through */
+	if (message.delivered >= HOPS_MAX && !conf.program_once)
+		return SAY_LOOP;
 	return SAY_NOTHING;
+}
+
+/* A session's refusals beyond the first hundred are only counted. */
+static bool
+log_is_flooded(void)
+{
+	return ++logged.refusals > REFUSALS_LOGGED;
 }
 
 static void
 log_message(enum reply say)
 {
-	/* what one more recipient may take */
-	enum { ROOM = 4 * SMTP_ESCAPED_MAX + 16 };
-
+	if (reply_words(say)[0] != '2' && log_is_flooded())
+		return;
 	log_begin(LOG_INFO, "message");
-	log_key("id");
-	smtp_put(&logged.line, smtp_written(&message.id));
-	log_key("reply");
-	smtp_put(&logged.line, (struct slice){ reply_words(say), 3 });
+	log_plain("id", smtp_written(&message.id));
+	log_plain("reply", (struct slice){ reply_words(say), 3 });
 	log_number("size", message.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();
@@ -4005,21 +4784,36 @@ log_message(enum reply say)
 	log_quoted("helo", envelope.helo);
 	log_quoted("message-id", smtp_written(&message.msgid));
 	log_quoted("from", envelope.sender);
-	for (size_t i = 0; i < envelope.rcpts &&
-	    logged.line.n < logged.line.size - ROOM; i++)
+	for (size_t i = 0; i < envelope.rcpts && !logged.cut; i++)
 		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
 	log_end();
 }
 
+/* A line of the client's, as far as a log is told of it. */
+struct told {
+	struct slice	 text;
+	size_t		 octets;	/* of a line that is no command */
+};
+
 static void
-log_refused(enum reply say, struct slice what)
+log_refused(enum reply say, struct told told)
 {
+	if (log_is_flooded())
+		return;
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
-	log_key("reply");
-	smtp_put(&logged.line, (struct slice){ reply_words(say), 3 });
-	log_quoted("what", what);
+	log_plain("reply", (struct slice){ reply_words(say), 3 });
+	if (told.octets > 0)
+		log_number("octets", told.octets);
+	else
+		log_quoted("what", told.text);
 	log_end();
+}
+
+static void
+log_refused_rcpt(enum reply say, const struct rcpt *r)
+{
+	log_refused(say, (struct told){ rcpt_address(r), 0 });
 }
 
 /* One reply to a message, or to its delivery to one recipient. */
@@ -4117,7 +4911,7 @@ each_reply(enum reply all)
 		say = all != SAY_NOTHING ? all : say_rcpt(r);
 		delivery_reply(say);
 		if (reply_words(say)[0] != '2')
-			log_refused(say, rcpt_address(r));
+			log_refused_rcpt(say, r);
 		tally_add(&t, say);
 	}
 	return t.good > 0 ? say_outcome(DONE) :
@@ -4175,7 +4969,7 @@ together_reply(void)
 		say = say_rcpt(r);
 		if (reply_words(say)[0] == '2')
 			continue;
-		log_refused(say, rcpt_address(r));
+		log_refused_rcpt(say, r);
 		if (left > 0)
 			failure_line(&t, r, --left);
 	}
@@ -4198,6 +4992,8 @@ message_reply(struct session *s, enum reply say)
 		say = together_reply();
 	else
 		delivery_reply(say);
+	if (reply_words(say)[0] == '4')
+		session_junk(s);
 	if (reply_words(say)[0] != '2')
 		logged.refused++;
 	else if (say != SAY_DRY) {
@@ -4214,15 +5010,16 @@ message_end(struct session *s)
 {
 	struct slice name, value;
 	enum reply say;
-	enum outcome o;
 
 	if (smtp_header_end(&message.header, &name, &value))
 		message_field(name, value);
 	say = message_verdict();
-	if (say == SAY_NOTHING) {
-		o = delivery_commit();
-		say = o == DONE ? SAY_NOTHING : say_outcome(o);
-	}
+	if (say == SAY_NOTHING && message.outcome == DONE)
+		worsen(&message.outcome, delivery_commit());
+	/* boxes that stand by themselves tell what became of each */
+	if (say == SAY_NOTHING && message.outcome != DONE &&
+	    (conf.maildir == NULL || !envelope.each))
+		say = say_outcome(message.outcome);
 	message_reply(s, say);
 }
 
@@ -4231,6 +5028,8 @@ static void
 message_refuse(struct session *s, enum reply say)
 {
 	delivery_reply(say);
+	if (reply_words(say)[0] == '4')
+		session_junk(s);
 	logged.refused++;
 	log_message(say);
 	transaction_end(s);
@@ -4286,39 +5085,69 @@ chunk_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
 	return smtp_chunk_end(d, out);
 }
 
-/* The chunk is read whatever we think of it; then it is judged. */
+/* A chunk that is none of a message.  The first one behind a sender who was
+ * refused, or recipients who all were, or behind a chunk that was, is an error,
+ * and the others that the client had sent by then are part of it (RFC 3030, 2). */
 static enum reply
-do_bdat(struct session *s, struct slice arg)
+chunk_astray(struct session *s)
 {
-	bool keep = (s->state & (S_RCPT | S_BDAT)) != 0, last;
-	struct slice left = { "", 0 };
-	uint64_t size;
-	enum reply say;
+	s->same_error = s->chunk_refused;
+	if (s->state == S_TRIED || s->mail_refused)
+		s->chunk_refused = true;
+	else if (s->chunk_refused)
+		return SAY_CHUNK_BEHIND;
+	return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
+	    SAY_RCPT_FIRST;
+}
 
-	if (smtp_parse_bdat(arg, &size, &last) != SMTP_OK)
-		bye(SAY_BAD_CHUNK, "bad-chunk");
-	if (s->state == S_RCPT)
-		keep = message_begin(s) == DONE;
-	else
-		rate_begin(s);
-	chunk_receive(s, size, keep);
-	if (!required_met(NEED_ALL))
-		return say_required();
-	if ((s->state & (S_RCPT | S_BDAT)) == 0)
-		return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
-		    SAY_RCPT_FIRST;
-	if (keep && last)
-		(void)message_decode(chunk_end, &left);
-	if (last) {
-		message_end(s);
-		return SAY_NOTHING;
-	}
-	say = message_verdict();
+/* A chunk of a message is there, but not the last. */
+static enum reply
+chunk_reply(struct session *s)
+{
+	enum reply say = message_verdict();
+
+	if (say == SAY_NOTHING && message.outcome != DONE)
+		say = say_outcome(message.outcome);
 	if (say == SAY_NOTHING) {
 		s->state = S_BDAT;
 		return SAY_CHUNK;
 	}
 	message_refuse(s, say);
+	if (reply_words(say)[0] == '5')
+		s->errors++;
+	s->chunk_refused = true;
+	return SAY_NOTHING;
+}
+
+/* The chunk is read whatever we think of it; then it is judged. */
+static enum reply
+do_bdat(struct session *s, struct slice arg)
+{
+	const bool ours = (s->state & (S_RCPT | S_BDAT)) != 0;
+	bool keep = ours, last;
+	struct slice left = { "", 0 };
+	uint64_t size;
+
+	if (smtp_parse_bdat(arg, &size, &last) != SMTP_OK)
+		bye(SAY_BAD_CHUNK, "bad-chunk");
+	if (s->state == S_RCPT)
+		keep = message_begin(s) == DONE;
+	else if (!ours && !s->chunk_refused)
+		rate_begin(s);
+	else
+		rate_check(s);
+	if (size == 0 && !last)
+		session_junk(s);
+	chunk_receive(s, size, keep);
+	if (!required_met(NEED_ALL))
+		return say_required();
+	if (!ours)
+		return chunk_astray(s);
+	if (!last)
+		return chunk_reply(s);
+	if (keep)
+		(void)message_decode(chunk_end, &left);
+	message_end(s);
 	return SAY_NOTHING;
 }
 
@@ -4440,8 +5269,7 @@ auth_login(struct slice initial, struct slice *user, struct slice *password)
 	say = auth_line("UGFzc3dvcmQ6", smtp_slice(""), auth.buf[1], password);
 	if (say != SAY_NOTHING)
 		return say;
-	return user->n == 0 || password->n == 0 ||
-	    memchr(user->p, '\0', user->n) != NULL ||
+	return user->n == 0 || password->n == 0 || smtp_has_control(*user) ||
 	    memchr(password->p, '\0', password->n) != NULL ? SAY_BASE64 :
 	    SAY_NOTHING;
 }
@@ -4451,12 +5279,10 @@ static enum reply
 auth_wrong(struct session *s)
 {
 	enum { TRIES = 3 };
-	int64_t until = net_now() + 1000;
+	int64_t until = now_ms() + 1000;
 
-	while (net_now() < until && !net_terminated)
-		(void)helper_pause(-1, READABLE, until, &net.waiting);
-	if (net_terminated)
-		bye(SAY_SHUTDOWN, "terminated");
+	while (now_ms() < until)
+		(void)helper_wait(-1, 0, until, true);
 	if (++s->auth_failures >= TRIES)
 		bye(SAY_AUTH_TRIES, "auth");
 	return SAY_AUTH_WRONG;
@@ -4468,7 +5294,7 @@ log_auth(struct slice user, const char *result)
 	log_begin(strcmp(result, "right") == 0 ? LOG_INFO : LOG_NOTICE,
 	    "auth");
 	log_client();
-	log_plain("result", result);
+	log_plain("result", smtp_slice(result));
 	log_quoted("user", user);
 	log_end();
 }
@@ -4550,7 +5376,7 @@ static void
 peer_replace(const unsigned char *ip)
 {
 	peer.relay_client = false;
-	peer.address = peer.port = smtp_slice("");
+	peer.address = peer.port = peer.name = smtp_slice("");
 	peer.ipv6 = false;
 	if (ip != NULL)
 		peer_keep(ip);
@@ -4572,8 +5398,11 @@ xclient_take(struct session *s, const struct smtp_xclient *x)
 	if (x->given[SMTP_X_PORT])
 		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x_number(x,
 		    SMTP_X_PORT), peer.digits) : smtp_slice("");
-	if (x->given[SMTP_X_DESTADDR] && v[SMTP_X_DESTADDR].n > 0)
+	if (x->given[SMTP_X_DESTADDR] && v[SMTP_X_DESTADDR].n > 0) {
 		peer_keep_server(x->destaddr, x_number(x, SMTP_X_DESTPORT));
+		if (v[SMTP_X_DESTPORT].n == 0)
+			peer.server_port = smtp_slice("");
+	}
 	peer.login = smtp_slice("");
 	peer.login_method = "";
 	if (x->given[SMTP_X_LOGIN]) {
@@ -4623,7 +5452,7 @@ do_xclient(struct session *s, struct slice arg)
 	return SAY_NOTHING;
 }
 
-/* ---- 15. commands: the table, dispatch, the loop ----------------------- */
+/* ---- 16. commands: the table, dispatch, the loop ----------------------- */
 
 enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
@@ -4637,9 +5466,9 @@ static const struct command {
 	enum reply	 say;		/* all there is to it, if not run */
 	enum reply	(*run)(struct session *, struct slice);
 } commands[] = {
-	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_helo },
-	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_ehlo },
-	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_lhlo },
+	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_helo },
+	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_ehlo },
+	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_lhlo },
 	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0,
 	    do_starttls },
 	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_TLS, 0, do_auth },
@@ -4659,9 +5488,9 @@ static const struct command {
 	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, NEED_ALL, 0, do_vrfy },
 	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_HELP,
 	    NULL },
-	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, SAY_OK,
+	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK,
 	    NULL },
-	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, SAY_OK,
+	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK,
 	    NULL },
 	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_ALL, SAY_NOT_DONE,
 	    NULL },
@@ -4764,19 +5593,21 @@ command_guess(struct slice verb, struct smtp_text *more)
 /* Reply, count what has to be counted, and send away who errs too often. */
 static void
 command_reply(struct session *s, enum reply say, struct slice verb,
-    struct slice line)
+    struct told told)
 {
 	char class = reply_words(say)[0], buf[256];
 	struct smtp_text more = SMTP_TEXT(buf);
 
-	if (class == '5')
+	if (class == '5' && !s->same_error)
 		s->errors++;
+	else if (class == '5' || (class == '4' && say != SAY_TOO_MANY))
+		session_junk(s);
+	s->same_error = false;
 	if (class == '4' && say != SAY_TOO_MANY)
 		logged.deferred = true;
 	if (class == '4' || class == '5')
-		log_refused(say, line);
-	if (s->errors > conf.errors)
-		bye(SAY_ERRORS, "errors");
+		log_refused(say, told);
+	session_errors(s);
 	if (say == SAY_HELP)
 		command_list(s->state, &more);
 	if (say == SAY_UNKNOWN && peer.by_hand)
@@ -4791,16 +5622,13 @@ is_auth(struct slice line)
 	    (line.p[4] == ' ' || line.p[4] == '\t');
 }
 
-/* What the log is told of a line: of AUTH a mechanism that we know, and not
- * what is behind it. */
+/* Of AUTH: a mechanism that we know, and not what is behind it. */
 static struct slice
-told_of(struct slice line)
+told_of_auth(struct slice line)
 {
 	struct slice mechanism;
 	size_t n = 5;
 
-	if (!is_auth(line))
-		return line;
 	mechanism = (struct slice){ line.p + n, line.n - n };
 	mechanism = smtp_trim(mechanism);
 	n = (size_t)(mechanism.p - line.p) + 5;
@@ -4813,27 +5641,74 @@ told_of(struct slice line)
 	return (struct slice){ line.p, 4 };
 }
 
+/*
+ * What the log is told of a line.  What is no command may be a password, sent
+ * behind an AUTH that was refused: of that no more than the head of what looks
+ * like a verb, else only the length.  And nothing behind a control character.
+ */
+static struct told
+told_of(struct slice line)
+{
+	enum { VERB_TOLD = 16 };
+	struct slice clean = { line.p, 0 }, verb, arg;
+	size_t n = 0;
+
+	while (clean.n < line.n && ((unsigned char)line.p[clean.n] >= 0x20 ||
+	    line.p[clean.n] == '\t') && line.p[clean.n] != 0x7f)
+		clean.n++;
+	(void)smtp_parse_command(clean, &verb, &arg);
+	if (is_auth(clean))
+		return (struct told){ told_of_auth(clean), 0 };
+	if (command_find(verb) != NULL)
+		return (struct told){ clean, 0 };
+	while (n < verb.n && smtp_lower(verb.p[n]) >= 'a' &&
+	    smtp_lower(verb.p[n]) <= 'z')
+		n++;
+	if (n == 0 || n < verb.n || (verb.n == clean.n && clean.n < line.n))
+		return (struct told){ { "", 0 }, line.n };
+	verb.n = n < VERB_TOLD ? n : VERB_TOLD;
+	return (struct told){ verb, 0 };
+}
+
+static void
+log_heard(struct told told)
+{
+	if (!conf.verbose)
+		return;
+	log_begin(LOG_DEBUG, "dialogue");
+	log_client();
+	if (told.octets > 0)
+		log_number("octets", told.octets);
+	else
+		log_quoted("heard", told.text);
+	log_end();
+}
+
 /* One command line, from octets to reply. */
 static void
 command_line(struct session *s, struct slice line)
 {
 	const struct command *c;
-	struct slice verb, arg, told = told_of(line);
+	struct slice verb, arg;
+	struct told told = told_of(line);
 	enum reply say;
 
-	log_dialogue("heard", told);
+	log_heard(told);
 	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK) {
 		command_reply(s, SAY_BAD_LINE, line, told);
 		return;
 	}
 	c = command_find(verb);
+	if (c != NULL && c->junk)
+		session_junk(s);
+	session_errors(s);
 	say = command_run(s, c, arg);
-	if (c != NULL && c->junk && ++s->junk % JUNK_MAX == 0)
-		s->errors++;
-	if (is_auth(line))
-		net_forget_used();
 	if (say != SAY_NOTHING)
 		command_reply(s, say, verb, told);
+	if (is_auth(line)) {
+		net_forget_used();
+		explicit_bzero(session_line, sizeof(session_line));
+	}
 }
 
 /* Send away who speaks another protocol, before anything is taken for a
@@ -4858,32 +5733,38 @@ session_opening(void)
 		bye(SAY_IS_PROXY, "proxy");
 }
 
-/* The next command; AUTH may have its response in the same line, and a longer
- * one.  Of what is too long, line is at least the verb. */
+/* The next command, in memory of its own: what is in the buffer of the net
+ * moves when more comes in.  AUTH may have its response in the same line, and a
+ * longer one.  Of what is too long, line is at least the verb. */
 static enum net_line
 command_next(struct slice *line)
 {
-	static char verb[5];
+	enum { VERB = 5 };
+	enum net_line what;
 	struct slice in;
 
 	for (;;) {
 		in = net_buffered();
-		if (in.n >= sizeof(verb) || memchr(in.p, '\n', in.n) != NULL)
+		if (in.n >= VERB || memchr(in.p, '\n', in.n) != NULL)
 			break;
 		if (net_fill(0) == 0)
 			return LINE_NONE;
 	}
-	*line = (struct slice){ verb, in.n < sizeof(verb) ? in.n :
-	    sizeof(verb) };
-	memcpy(verb, in.p, line->n);
-	return net_line(line, is_auth(*line) ? SMTP_AUTH_MAX : SMTP_LINE_MAX);
+	net_look();
+	*line = (struct slice){ session_line, in.n < VERB ? in.n : VERB };
+	memcpy(session_line, in.p, line->n);
+	what = net_line(&in, is_auth(*line) ? SMTP_AUTH_MAX : SMTP_LINE_MAX);
+	if (what == LINE_OK) {
+		memcpy(session_line, in.p, in.n);
+		line->n = in.n;
+	}
+	return what;
 }
 
 static void
 proxy_take(const struct smtp_proxy *p)
 {
 	peer_replace(p->source);
-	peer.name = smtp_slice("");
 	peer.port = port_text(p->source_port, peer.digits);
 	peer_keep_server(p->destination, p->destination_port);
 	if (!p->tls)
@@ -4898,7 +5779,7 @@ proxy_take(const struct smtp_proxy *p)
 static void
 session_proxy(void)
 {
-	int64_t until = net_now() + PROXY_SECONDS * 1000, left;
+	int64_t until = now_ms() + PROXY_SECONDS * 1000, left;
 	enum smtp_status status;
 	struct smtp_proxy p;
 	size_t used;
@@ -4910,8 +5791,8 @@ session_proxy(void)
 	}
 	while ((status = smtp_parse_proxy(net_buffered(), &p, &used)) ==
 	    SMTP_EMORE) {
-		left = until - net_now();
-		if (left <= 0 || net.in_n == sizeof(net.in) ||
+		left = until - now_ms();
+		if (left <= 0 || net.in_n == sizeof(net_in) ||
 		    net_fill(left) == 0)
 			break;
 	}
@@ -4965,7 +5846,7 @@ session_run(struct session *s)
 	leave(EXIT_LEFT, "quit");
 }
 
-/* ---- 16. options: one table -------------------------------------------- */
+/* ---- 17. options: one table -------------------------------------------- */
 
 /* Exit before there is a session; under a launcher the client gets a 421. */
 static _Noreturn void
@@ -4977,7 +5858,7 @@ die(enum exit_status status, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(buf, sizeof(buf), format, ap);
 	va_end(ap);
-	if (!peer.wire_on_2)
+	if (!peer.no_stderr)
 		(void)dprintf(2, "smtpd: %s\n", buf);
 	if (!peer.by_hand) {
 		openlog("smtpd", LOG_PID, LOG_MAIL);
@@ -5515,12 +6396,52 @@ test_path(const char *what, const char *path, int mode)
 	return false;
 }
 
+/* Would a file get from tmp/ to new/? */
+static bool
+test_links(const char *path)
+{
+	char names[2][32];
+	struct smtp_text t;
+	enum outcome o = FAULT;
+	bool renamed = false;
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	int error;
+
+	for (size_t i = 0; i < 2; i++) {
+		t = SMTP_TEXT(names[i]);
+		smtp_puts(&t, i == 0 ? "smtpd-test-" : "smtpd-test2-");
+		smtp_put_number(&t, (uint64_t)own_pid);
+		(void)smtp_string(&t);
+	}
+	if (dir != -1 && box_open_parts(dir))
+		fd = openat(maildir.tmp, names[0], O_WRONLY | O_CREAT |
+		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	error = errno;
+	if (fd != -1) {
+		o = file_link(maildir.tmp, names[0], maildir.tmp, names[1],
+		    &renamed);
+		for (size_t i = 0; i < 2; i++)
+			(void)unlinkat(maildir.tmp, names[i], 0);
+		close(fd);
+	}
+	if (dir != -1)
+		close(dir);
+	box_close();
+	if (fd == -1)
+		printf("warning: maildir %s: no file can be made in tmp: %s\n",
+		    path, strerror(error));
+	else if (o != DONE)
+		printf("warning: maildir %s: no hard links on that file "
+		    "system, nor renameat2(2)\n", path);
+	return o == DONE;
+}
+
 static bool
 test_maildir(struct slice domain)
 {
 	struct smtp_values v = { .user = smtp_slice("postmaster"),
 	    .domain = domain };
-	static const char *const sub[] = { "tmp/", "new/" };
+	static const char sub[2][6] = { "/tmp/", "/new/" };
 	const char *path = conf.maildir;
 	char buf[PATH_MAX], part[PATH_MAX + 8];
 	struct smtp_text t = SMTP_TEXT(buf), p;
@@ -5533,13 +6454,12 @@ test_maildir(struct slice domain)
 	for (size_t i = 0; i < 2; i++) {
 		p = SMTP_TEXT(part);
 		smtp_puts(&p, path);
-		smtp_puts(&p, "/");
 		smtp_puts(&p, sub[i]);
 		ok = test_path(maildir.template ? "postmaster's Maildir, "
 		    "without which no one's absence is believed," : "maildir",
 		    smtp_string(&p), W_OK | X_OK) && ok;
 	}
-	return ok;
+	return ok && test_links(path);
 }
 
 /* Is the program where posix_spawnp(3) looks for it? */
@@ -5655,6 +6575,10 @@ conf_test(void)
 	    conf.label != NULL ? conf.label : "off",
 	    conf.delimiter != '\0' ? &conf.delimiter : "",
 	    conf.relay ? "yes" : "no");
+	if (conf.maildir != NULL && !conf.relay && (conf.auth != NULL ||
+	    conf.xclient != NULL || getenv("RELAYCLIENT") != NULL))
+		printf("warning: with Maildirs neither AUTH nor XCLIENT nor "
+		    "RELAYCLIENT opens foreign domains; --relay does\n");
 	if (conf.lmtp)
 		printf("lmtp\nwarning: LMTP must not be served on port 25 "
 		    "(RFC 2033, 5)\n");
@@ -5667,43 +6591,35 @@ conf_test(void)
 	    EXIT_CONFIG);
 }
 
-/* ---- 17. main ---------------------------------------------------------- */
+/* ---- 18. main ---------------------------------------------------------- */
 
 static void
-signals_set(void)
+session_begin(void)
 {
-	struct sigaction sa = { .sa_handler = net_terminate };
-	sigset_t block;
-
-	sigemptyset(&block);
-	sigaddset(&block, SIGTERM);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGHUP);
-	sigaddset(&block, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &block, &net.waiting);
-	sigdelset(&net.waiting, SIGTERM);
-	sigdelset(&net.waiting, SIGINT);
-	sigdelset(&net.waiting, SIGHUP);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
-	sigaction(SIGXFSZ, &sa, NULL);	/* a limit is EFBIG, not death */
-	logged.began = time(NULL);
+	logged.began = net.looked = now_ms();
 	net.newline = peer.by_hand ? NL_UNKNOWN : NL_CRLF;
 	net.until = peer.by_hand ? INT64_MAX :
-	    net_now() + (int64_t)SESSION_SECONDS * 1000;
+	    logged.began + (int64_t)SESSION_SECONDS * 1000;
+}
+
+/* At every exit: what must not outlive us. */
+static void
+session_end(void)
+{
+	delivery_abort();
+	policy_close();
+	helpers_end(policy.pid);
+	log_flush(true);
 }
 
 #ifdef __linux__
 /*
- * Landlock: from here on nothing may be written but below the Maildirs' root,
- * and nothing executed.  ABI 1 could not link from tmp/ to new/.  The numbers
+ * Landlock: from here on nothing may be written but below the Maildirs' root
+ * (if that is not there, nothing at all), and nothing executed.  ABI 1 could not link from tmp/ to new/.  The numbers
  * are the kernel's (linux/landlock.h), which not every libc's headers have.
  */
 static void
-harden_landlock(const char *root)
+harden_landlock(const char *root, int why)
 {
 	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
 	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
@@ -5722,11 +6638,16 @@ harden_landlock(const char *root)
 		return;
 	if (abi >= 3)
 		handled |= TRUNCATE;
-	beneath.parent = open(root, O_PATH | O_DIRECTORY);
-	if (beneath.parent == -1)
-		return;		/* DATA will say what is wrong */
+	if (root != NULL) {
+		beneath.parent = open(root, O_PATH | O_DIRECTORY);
+		why = errno;
+	}
+	if (beneath.parent == -1 && conf.maildir != NULL)
+		log_fault("not there, so nothing is written in this session",
+		    conf.maildir, why);
 	rules = syscall(CREATE, &handled, sizeof(handled), 0);
-	if (rules == -1 || syscall(ADD, rules, BENEATH, &beneath, 0) == -1 ||
+	if (rules == -1 || (beneath.parent != -1 &&
+	    syscall(ADD, rules, BENEATH, &beneath, 0) == -1) ||
 	    syscall(RESTRICT, rules, 0) == -1)
 		die(EXIT_DEFERRED, "landlock: %s", strerror(errno));
 	/* close_inherited() closes both */
@@ -5736,13 +6657,18 @@ harden_landlock(const char *root)
 static void
 close_range_of(unsigned from, unsigned to)
 {
+	enum { MOST = 1024 * 1024 };
+	struct rlimit most;
+
 	if (from > to)
 		return;
 #ifdef SYS_close_range
 	if (syscall(SYS_close_range, from, to, 0U) == 0)
 		return;
 #endif
-	for (unsigned fd = from; fd <= to && fd < FD_SETSIZE; fd++)
+	if (getrlimit(RLIMIT_NOFILE, &most) == -1 || most.rlim_max > MOST)
+		most.rlim_max = MOST;
+	for (unsigned fd = from; fd <= to && fd < most.rlim_max; fd++)
 		close((int)fd);
 }
 
@@ -5780,11 +6706,13 @@ harden(void)
 {
 	const struct rlimit none = { 0, 0 };
 	const char *root = conf.maildir;
+	int why;
 
 	umask(077);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	if (maildir.template)
 		root = maildir_root();
+	why = errno;
 	if (helpers_wanted()) {
 		/* a set-id MDA may need what we would give up */
 		helper_signals();
@@ -5793,8 +6721,7 @@ harden(void)
 	}
 #ifdef __linux__
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (root != NULL)
-		harden_landlock(root);
+	harden_landlock(root, why);
 #endif
 #ifdef __OpenBSD__
 	if (unveil("/", "r") == -1 ||
@@ -5812,7 +6739,7 @@ log_start(void)
 {
 	for (size_t i = 0; i < peer.nskipped; i++) {
 		log_begin(LOG_WARNING, "skipped");
-		log_plain("variable", peer.skipped[i]);
+		log_plain("variable", smtp_slice(peer.skipped[i]));
 		log_quoted("value", smtp_slice(getenv(peer.skipped[i])));
 		log_end();
 	}
@@ -5826,8 +6753,9 @@ main(int argc, char *argv[])
 {
 	static struct session session = { .state = S_HELO };
 
-	peer_descriptors();
 	signals_set();
+	peer_descriptors();
+	session_begin();
 	conf_read(argc, argv);
 	conf_finish();
 	if (conf.test)
@@ -5838,7 +6766,7 @@ main(int argc, char *argv[])
 		peer_find_server();
 	harden();
 	log_start();
-	if (atexit(delivery_abort) != 0)
+	if (atexit(session_end) != 0)
 		die(EXIT_DEFERRED, "atexit failed");
 	session_run(&session);
 }

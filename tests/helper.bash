@@ -45,6 +45,18 @@ say() {
 	send <in
 }
 
+# by_program: from here on it is a program that puts messages into box, and
+# not -m: mail may go anywhere from there.  Options come before this.
+by_program() {
+	local i
+	printf '#!/bin/sh\nexec cat >"%s/box/new/$$"\n' "$PWD" >into
+	chmod 755 into
+	for i in "${!OPTS[@]}"; do
+		[ "${OPTS[i]}" != -m ] || unset "OPTS[i]" "OPTS[i + 1]"
+	done
+	OPTS=("${OPTS[@]}" -- "$PWD/into")
+}
+
 # codes: the code of each reply, in one line
 codes() {
 	sed -n 's/^\([0-9][0-9][0-9]\) .*/\1/p; t; s/^\([0-9][0-9][0-9]\)\r*$/\1/p' \
@@ -214,11 +226,23 @@ table() {
 	return $bad
 }
 
+# starts_as_body FILE: its first line is neither empty nor a header field, so an
+# empty line is put in front of it
+starts_as_body() {
+	[ -s "$1" ] && ! head -c 1100 "$1" | head -n 1 |
+	    LC_ALL=C grep -aqE '^([!-9;-~]{1,1000}[ 	]*:|$)'
+}
+
 # stored_is WANT [DIR]: the one message kept is smtpd's header followed by
-# exactly the bytes of the file WANT
+# exactly the bytes of the file WANT; by an empty line, first, if WANT begins
+# with no field
 stored_is() {
 	local m n
 	m=$(only_message "${2:-box}") || { echo 'not one message'; return 1; }
+	if starts_as_body "$1"; then
+		{ echo; cat "$1"; } >as_body
+		set -- as_body "${2:-box}"
+	fi
 	n=$(($(wc -c <"$m") - $(wc -c <"$1")))
 	[ $n -gt 0 ] || { echo 'the message is too short'; return 1; }
 	tail -c "+$((n + 1))" "$m" | cmp - "$1" || return 1

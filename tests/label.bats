@@ -18,7 +18,11 @@ label() {
 # size
 has_label() {
 	local m n
-	label "$1" | cat - "$2" >labelled
+	{
+		label "$1"
+		! starts_as_body "$2" || echo
+		cat "$2"
+	} >labelled
 	stored_is labelled "${3:-box}" || return 1
 	m=$(only_message "${3:-box}")
 	n=$(($(wc -c <"$m") - $(wc -c <labelled)))
@@ -530,8 +534,8 @@ writes() {
 	/O_CREAT/						{ n = 0; w[n++] = "create" }
 	/^write\([0-9]+<[^>]*\/tmp\/[^\/>]+>/	{ if (w[n-1] != "write") w[n++] = "write" }
 	/^fsync\([0-9]+<[^>]*\/tmp\/[^\/>]+>/	{ w[n++] = "fsync" }
-	/^linkat\(.*"tmp\//				{ w[n++] = "link" }
-	/^unlinkat\(.*"tmp\//			{ w[n++] = "unlink" }
+	/^linkat\([0-9]+<[^>]*\/tmp>/		{ w[n++] = "link" }
+	/^unlinkat\([0-9]+<[^>]*\/tmp>/		{ w[n++] = "unlink" }
 	/^fsync\([0-9]+<[^>]*\/new>/		{ w[n++] = "fsync-new" }
 	/^(write|sendto)\(1<.*250 2\.0\.0 .*M[0-9]+P[0-9]+Q/	{ w[n++] = "250" }
 	END { for (i = 0; i < n; i++) print w[i] }' trace | paste -sd ' ' -

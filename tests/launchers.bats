@@ -182,6 +182,7 @@ deliver_to_contrib() {
 	need tcpserver tcprules
 	choose_port
 	tcprules rules.cdb rules.tmp <<<'127.0.0.1:allow,RELAYCLIENT=""'
+	by_program
 	launch tcpserver -HR -l 0 -x rules.cdb 127.0.0.5 "$port" \
 	    "$SMTPD" "${OPTS[@]}"
 	mail_through 127.0.0.5 someone@elsewhere.example

@@ -245,8 +245,8 @@ defers_when_full() {
 	inside cat /tmp/trace >trace
 	inside rm /tmp/trace
 	[ "$(verdict)" = 250/2.0.0 ]
-	grep -oE ' link\(| exit_group\(| syncfs\(|354 .*250 2\.0\.0' trace |
-	    sed -n 's/354.*250/250/; s/(//; /link/,$p' >order
+	grep -oE ' link\(| exit_group\(| syncfs\(| write\(1, "250 2\.0\.0' trace |
+	    sed -n 's/write.*250/250/; s/(//; /link/,$p' >order
 	cat order
 	# procmail's link and end, the sync, the reply to the dot, our end
 	[ "$(paste -sd ' ' order | tr -s ' ')" = \

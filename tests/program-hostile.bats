@@ -238,9 +238,9 @@ offer() {
 }
 
 @test "hostile: an argument with an option or a path of its own may hold more, or less" {
-	show '-a{recipient}' '--to={user}' '<{recipient}>'
+	show '-a{recipient}' '--to={user}' '={recipient}='
 	offer RCPT <<-'T'
-		250/2.1.5	<-x@example.org>	-a-x@example.org	--to=-x	<-x@example.org>
+		250/2.1.5	<-x@example.org>	-a-x@example.org	--to=-x	=-x@example.org=
 		553/5.1.3	<"-x y"@example.org>
 		553/5.1.3	<a/b@example.org>
 	T
@@ -296,12 +296,12 @@ offer() {
 }
 
 @test "hostile: what they bring is not scanned again" {
-	show '{user}' '{extension}' '<{recipient}>' '{sender}'
+	show '{user}' '{extension}' '={recipient}=' '{sender}'
 	offer RCPT <<-'T'
-		250/2.1.5	<{user}+{domain}@example.org>	{user}	{domain}	<{user}+{domain}@example.org>	a@c.example
-		250/2.1.5	<{sender}@example.org>	{sender}	-	<{sender}@example.org>	a@c.example
-		250/2.1.5	<{recipients}+{recipient}@example.org>	{recipients}	{recipient}	<{recipients}+{recipient}@example.org>	a@c.example
-		250/2.1.5	<"{extension}+{user}"@example.org>	{extension}	{user}	<{extension}+{user}@example.org>	a@c.example
+		250/2.1.5	<{user}+{domain}@example.org>	{user}	{domain}	={user}+{domain}@example.org=	a@c.example
+		250/2.1.5	<{sender}@example.org>	{sender}	-	={sender}@example.org=	a@c.example
+		250/2.1.5	<{recipients}+{recipient}@example.org>	{recipients}	{recipient}	={recipients}+{recipient}@example.org=	a@c.example
+		250/2.1.5	<"{extension}+{user}"@example.org>	{extension}	{user}	={extension}+{user}@example.org=	a@c.example
 	T
 	# nor put together
 	show '{us{extension}' '{{extension}}' '{extension}{extension}'
@@ -407,10 +407,10 @@ offer() {
 		501/5.1.7	<$(id)@c.example>
 		501/5.1.7	<a@$(id)>
 	T
-	show '-f{sender}' '<{sender}>'
+	show '-f{sender}' '={sender}='
 	offer MAIL <<-'T'
-		250/2.1.0	<-x@c.example>	-f-x@c.example	<-x@c.example>
-		250/2.1.0	<>	-fMAILER-DAEMON	<MAILER-DAEMON>
+		250/2.1.0	<-x@c.example>	-f-x@c.example	=-x@c.example=
+		250/2.1.0	<>	-fMAILER-DAEMON	=MAILER-DAEMON=
 		553/5.1.7	<"a b"@c.example>
 	T
 	show 'from/{sender}'

@@ -223,9 +223,9 @@ after_dot() {
 	P
 	OPTS=(--program-timeout 1 "${OPTS[@]}" ./prog)
 	SECONDS=0
-	lmtp quick@example.org slow@example.org quick@example.org slow@example.org
+	lmtp quick@example.org slow@example.org late@example.org
 	[ $SECONDS -lt 3 ]
-	[ "$(after_dot)" = '250/2.0.0 451/4.3.0 451/4.3.0 451/4.3.0' ]
+	[ "$(after_dot)" = '250/2.0.0 451/4.3.0 451/4.3.0' ]
 	ran 2
 	[ "$status" = 75 ]
 	spool_is_empty
@@ -425,11 +425,11 @@ args_are() {
 }
 
 @test "recipients: a relay's null sender is the empty argument" {
-	relay -f '{sender}' '<{sender}>' -- '{recipients}'
+	relay -f '{sender}' '={sender}=' -- '{recipients}'
 	say 'MAIL FROM:<>' 'RCPT TO:<u@example.org>' 'RCPT TO:<v@example.org>' \
 	    DATA . QUIT
 	[ "$(verdicts)" = 250/2.0.0 ]
-	args_are -f '' '<>' -- u@example.org v@example.org
+	args_are -f '' '==' -- u@example.org v@example.org
 	grep -azq '^SENDER=$' seen/env
 }
 

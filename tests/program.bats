@@ -72,7 +72,7 @@ load program
 	printf 'HELO c\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<u@example.org>\r\nDATA\r\na\nb\rc\r\n.\r\nQUIT\r\n' >in
 	send <in
 	[ "$(verdicts)" = 250/2.0.0 ]
-	[ "$(tail -n 2 seen/mail)" = $'a\nb\rc' ]
+	[ "$(tail -n 2 seen/mail)" = $'a\nb c' ]
 }
 
 @test "program: an unlabelled 8-bit message is labelled, and has one file all the same" {
@@ -322,12 +322,12 @@ environ_of() {
 	prog <<-'P'
 		printf '%s\0' "$#" "$@" >seen/args
 	P
-	OPTS+=(./prog '{user}' '<{recipient}>' '{extension}' -f '{sender}'
+	OPTS+=(./prog '{user}' '={recipient}=' '{extension}' -f '{sender}'
 	    '-f{sender}' '{domain}' '{other}' '{' '' '{user}{user}' '{{user}}'
 	    '{User}' 'a b' '{user' 'x{domain}y{extension}z' -n --test --)
 	mail_to U+Ext@Example.ORG
 	[ "$(verdicts)" = 250/2.0.0 ]
-	printf '%s\0' 19 u '<U+Ext@Example.ORG>' Ext -f a@c.example \
+	printf '%s\0' 19 u '=U+Ext@Example.ORG=' Ext -f a@c.example \
 	    -fa@c.example example.org '{other}' '{' '' uu '{u}' \
 	    '{User}' 'a b' '{user' xexample.orgyExtz -n --test -- >want
 	cmp want seen/args
@@ -353,10 +353,10 @@ environ_of() {
 	prog <<-'P'
 		printf '%s\0' "$#" "$@" "$SENDER" >seen/args
 	P
-	OPTS+=(./prog -f '{sender}' '<{sender}>')
+	OPTS+=(./prog -f '{sender}' '={sender}=')
 	say 'MAIL FROM:<>' 'RCPT TO:<u@example.org>' DATA . QUIT
 	[ "$(verdicts)" = 250/2.0.0 ]
-	printf '%s\0' 3 -f MAILER-DAEMON '<MAILER-DAEMON>' '' >want
+	printf '%s\0' 3 -f MAILER-DAEMON '=MAILER-DAEMON=' '' >want
 	cmp want seen/args
 }
 
@@ -445,7 +445,7 @@ environ_of() {
 	cmp want seen/arg
 	[ ! -e owned ]
 	# no shell, or a script of one
-	for args in 'cat -c {user}' 'sh ./prog {user}' 'sh -e ./prog {user}'; do
+	for args in 'cat {user}' 'sh ./prog {user}' 'sh -e ./prog {user}'; do
 		# shellcheck disable=SC2206 # words are meant
 		OPTS=(-n mx.example -d example.org --spool spool $args)
 		say QUIT

@@ -114,13 +114,14 @@ nothing_said() {
 	launched
 	export RELAYCLIENT=
 	OPTS+=(--proxy '*')
+	by_program
 	{ printf '%b' "$V1"; letter_to u@elsewhere.example; } >in
 	send <in
 	[[ "$(full_codes)" = *' 550/5.7.1 '* ]]
 	{ printf '%b' "$LOCAL"; letter_to u@elsewhere.example; } >in
 	send <in
 	[[ "$(full_codes)" = *' 354 250/2.0.0 '* ]]
-	OPTS+=(--relay)
+	OPTS=(--relay "${OPTS[@]}")
 	{ printf '%b' "$V1"; letter_to u@elsewhere.example; } >in
 	send <in
 	[[ "$(full_codes)" = *' 354 250/2.0.0 '* ]]
@@ -196,6 +197,7 @@ nothing_said() {
 	launched
 	export RELAYCLIENT=
 	OPTS+=(--xclient '*')
+	by_program
 	say 'EHLO c' 'XCLIENT ADDR=198.51.100.9' 'MAIL FROM:<a@c.example>' \
 	    'RCPT TO:<u@elsewhere.example>' QUIT
 	[[ "$(full_codes)" = *' 550/5.7.1 221/2.0.0' ]]

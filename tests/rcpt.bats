@@ -266,8 +266,9 @@ for_domains() {
 	S
 }
 
-@test "RCPT: RELAYCLIENT lets the client relay, and is not appended" {
+@test "RCPT: RELAYCLIENT lets the client relay through a program, and is not appended" {
 	launched
+	by_program
 	RELAYCLIENT='' table "$HI" "$M" <<-'S'
 		250/2.1.5 RCPT TO:<u@elsewhere.example>
 		250/2.1.5 RCPT TO:<u%elsewhere.example@example.org>
@@ -277,6 +278,25 @@ for_domains() {
 	say "$HI" "$M" 'RCPT TO:<u@elsewhere.example>' DATA x . QUIT
 	[ "$(codes)" = '220 250 250 250 354 250 221' ]
 	[ "$(header Delivered-To)" = u@elsewhere.example ]
+}
+
+@test "RCPT: with Maildirs RELAYCLIENT opens no foreign domain, and nothing like one" {
+	launched
+	local maildir
+	mkdir -p users/postmaster/{tmp,new,cur} users/bob/{tmp,new,cur}
+	export RELAYCLIENT=
+	for maildir in box 'users/{user}'; do
+		OPTS=(-n mx.example -d example.org -m "$maildir")
+		table "$HI" "$M" <<-'S'
+			550/5.7.1 RCPT TO:<bob@elsewhere.example>
+			550/5.7.1 RCPT TO:<postmaster@elsewhere.example>
+			550/5.7.1 RCPT TO:<bob@[192.0.2.1]>
+			550/5.7.1 RCPT TO:<bob%elsewhere.example@example.org>
+			550/5.7.1 RCPT TO:<elsewhere.example!bob@example.org>
+			550/5.7.1 RCPT TO:<bob@elsewhere.example@example.org>
+			250/2.1.5 RCPT TO:<bob@example.org>
+		S
+	done
 }
 
 @test "RCPT: sendmail's variations are all taken, and are one address" {

@@ -9,7 +9,7 @@ U='RCPT TO:<u@example.org>'
 
 # raw: the Received field of the one message, as it is folded
 raw() {
-	awk '/^[^ \t]/ { on = /^Received:/ } on' "$(only_message)"
+	awk '/^[^ \t]|^$/ { on = /^Received:/ } on' "$(only_message)"
 }
 
 # with: the protocol it names

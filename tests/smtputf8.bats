@@ -7,7 +7,7 @@ load helper
 A='MAIL FROM:<a@c.example>'
 U='RCPT TO:<u@example.org>'
 
-# invalid: octets that are no UTF-8, one row each, with the reason
+# invalid: octets that are no UTF-8, or none for an address, with the reason
 invalid() {
 	cat <<-'S'
 		\x80			# a continuation alone
@@ -30,12 +30,15 @@ invalid() {
 		\xfe
 		\xff
 		\xc3\xa9\xff\xc3\xa9	# in the middle
+		\xc2\x80		# U+0080 to U+009F, control characters
+		\xc2\x85
+		x\xc2\x9fx
 	S
 }
 
 # valid: what is UTF-8, up to the limits
 valid() {
-	printf '%s\n' '\xc2\x80' '\xdf\xbf' '\xe0\xa0\x80' '\xed\x9f\xbf' \
+	printf '%s\n' '\xc2\xa0' '\xdf\xbf' '\xe0\xa0\x80' '\xed\x9f\xbf' \
 	    '\xee\x80\x80' '\xef\xbf\xbf' '\xf0\x90\x80\x80' '\xf4\x8f\xbf\xbf' \
 	    'd\xc3\xb6rte' '\xe7\x94\xb2\xe6\x96\x90' 'x\xf0\x9f\x98\x80y'
 }

@@ -117,6 +117,7 @@ show_environment() {
 		127.0.0.4:allow
 		:allow
 	S
+	by_program
 	serve 127.0.0.1 0 -x rules.cdb
 	for who in 127.0.0.2 127.0.0.3; do
 		mail_from $who someone@elsewhere.example
@@ -168,6 +169,7 @@ offered() {
 		127.0.0.5:deny
 		:allow,RBLSMTPD=""
 	S
+	by_program
 	serve 127.0.0.1 0 -x rules.cdb -- rblsmtpd
 	mail_from 127.0.0.2 someone@elsewhere.example
 	[ "$(offered 127.0.0.2)" = 0 ]

@@ -142,6 +142,7 @@ static struct {
 	const char	*auth;		/* NULL: none */
 	const char	*proxy;		/* networks; NULL: none */
 	const char	*xclient;
+	const char	*auth_clear;
 	bool		 secured;
 	bool		 require_tls;
 	bool		 require_auth;
@@ -322,6 +323,9 @@ static struct {
 	bool		 file;		/* fd 1 is one, and never makes us wait */
 	bool		 no_stderr;	/* fd 2 was the connection, or closed */
 	mode_t		 stderr_mode;	/* what it is, as st_mode has it */
+	bool		 unix_socket;	/* fd 0 is one of this machine's */
+	bool		 listening;	/* fd 0 is no connection at all */
+	bool		 local;		/* by hand, or by a UNIX socket */
 	bool		 relay_client;	/* RELAYCLIENT is set, and holds */
 	struct slice	 address;	/* empty: unknown */
 	struct slice	 port;
@@ -418,11 +422,16 @@ peer_from_env(const char *addr, const char *port, bool may_be_else)
 {
 	const char *a = peer_env(addr), *p = peer_env(port);
 	unsigned char ip[16];
+	struct slice s;
 	uint64_t v;
 
 	if (a == NULL)
 		return false;
-	if (smtp_parse_ip(smtp_slice(a), ip) != SMTP_OK) {
+	s = smtp_slice(a);
+	/* as socat has them */
+	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+		s = (struct slice){ s.p + 1, s.n - 2 };
+	if (smtp_parse_ip(s, ip) != SMTP_OK) {
 		if (!may_be_else)
 			peer_skip(addr);
 		return false;
@@ -454,6 +463,7 @@ socket_end(int (*get)(int, struct sockaddr *, socklen_t *),
 
 	if (get(0, &sa.any, &n) == -1)
 		return false;
+	peer.unix_socket = sa.any.sa_family == AF_UNIX;
 	if (sa.any.sa_family == AF_INET) {
 		memcpy(ip, mapped, sizeof(mapped));
 		memcpy(ip + 12, &sa.v4.sin_addr, 4);
@@ -469,13 +479,17 @@ socket_end(int (*get)(int, struct sockaddr *, socklen_t *),
 static void
 peer_from_socket(void)
 {
+	socklen_t n = sizeof(int);
 	unsigned char ip[16];
+	int listening = 0;
 	unsigned port;
 
-	if (!socket_end(getpeername, ip, &port))
-		return;
-	peer_keep(ip);
-	peer.port = port_text(port, peer.digits);
+	if (socket_end(getpeername, ip, &port)) {
+		peer_keep(ip);
+		peer.port = port_text(port, peer.digits);
+	} else if (!peer.unix_socket && getsockopt(0, SOL_SOCKET,
+	    SO_ACCEPTCONN, &listening, &n) == 0)
+		peer.listening = listening != 0;
 }
 
 static void
@@ -526,8 +540,12 @@ peer_find(void)
 			peer_skip("TCPREMOTEHOST");
 	} else if (!peer_from_env("REMOTE_ADDR", "REMOTE_PORT", false) &&
 	    /* an address under stunnel and xinetd, else anything */
-	    !peer_from_env("REMOTE_HOST", "REMOTE_PORT", true))
+	    !peer_from_env("REMOTE_HOST", "REMOTE_PORT", true) &&
+	    /* a path, where the launcher listens on a UNIX socket */
+	    !peer_from_env("SOCAT_PEERADDR", "SOCAT_PEERPORT", true) &&
+	    !peer_from_env("NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT", true))
 		peer_from_socket();
+	peer.local = peer.address.n == 0 && (peer.by_hand || peer.unix_socket);
 }
 
 /*
@@ -557,7 +575,8 @@ peer_descriptors(void)
 	same = st[2].st_ino != 0 && ((st[2].st_dev == st[0].st_dev &&
 	    st[2].st_ino == st[0].st_ino) || (st[2].st_dev == st[1].st_dev &&
 	    st[2].st_ino == st[1].st_ino));
-	if (same && (S_ISSOCK(st[2].st_mode) || launched)) {
+	/* a person may well have all three be one terminal */
+	if (same && !peer.terminal) {
 		peer.no_stderr = true;
 		null = open("/dev/null", O_WRONLY);
 		if (null == -1 || dup2(null, 2) == -1)
@@ -1192,7 +1211,9 @@ net_flush(void)
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
 			net_wait_out();
 		else if (errno != EINTR)
-			leave(EXIT_BROKEN, "gone");
+			/* who never said a word was only looking */
+			leave(net.received == 0 ? EXIT_LEFT : EXIT_BROKEN,
+			    "gone");
 	}
 	net.out_n = 0;
 }
@@ -3782,7 +3803,9 @@ auth_wipe(void)
 static bool
 auth_offered(void)
 {
-	return conf.auth != NULL && (peer.tls || peer.terminal);
+	return conf.auth != NULL && (peer.tls || peer.terminal ||
+	    (conf.auth_clear != NULL && smtp_nets_match(smtp_slice(
+	    conf.auth_clear), peer.address.n > 0 ? peer.ip : NULL)));
 }
 
 /* Start the program, with the words on its descriptor 3. */
@@ -3842,10 +3865,13 @@ auth_check(struct slice user, struct slice password)
 	switch (WEXITSTATUS(status)) {
 	case 0:
 		return AUTH_RIGHT;
-	case 111:
-		return AUTH_FAULT;
-	default:
+	case 1:
+	case 3:		/* vchkpw's */
+	case 100:
 		return AUTH_WRONG;
+	default:
+		log_fault("checkpassword's exit status", name, 0);
+		return AUTH_FAULT;
 	}
 }
 
@@ -4159,6 +4185,8 @@ struct session {
 	bool		 esmtp;
 	char		 helo[HELO_MAX];
 	size_t		 helo_n;
+	bool		 helo_told;	/* by XCLIENT: the proxy's own does
+					 * not replace it */
 	uint64_t	 errors;	/* since the last delivered message */
 	uint64_t	 junk;
 	unsigned	 auth_failures;
@@ -4237,8 +4265,10 @@ helo_keep(struct session *s, struct slice arg)
 {
 	if (arg.n == 0 || arg.n > sizeof(s->helo))
 		return false;
-	memcpy(s->helo, arg.p, arg.n);
-	s->helo_n = arg.n;
+	if (!s->helo_told) {
+		memcpy(s->helo, arg.p, arg.n);
+		s->helo_n = arg.n;
+	}
 	transaction_end(s);
 	return true;
 }
@@ -5209,7 +5239,7 @@ do_starttls(struct session *s, struct slice arg)
 		leave(EXIT_BROKEN, "tls-failed");
 	peer.login = smtp_slice("");
 	s->helo_n = 0;
-	s->esmtp = false;
+	s->helo_told = s->esmtp = false;
 	transaction_end(s);
 	return SAY_NOTHING;
 }
@@ -5237,6 +5267,7 @@ auth_line(const char *challenge, struct slice initial, char *buf,
 			return SAY_CANCELLED;
 	} else if (smtp_is(initial, "="))
 		line.n = 0;
+	line = smtp_trim(line);
 	return smtp_base64(line, buf, SMTP_AUTH_MAX, &decoded->n) == SMTP_OK ?
 	    SAY_NOTHING : SAY_BASE64;
 }
@@ -5274,18 +5305,26 @@ auth_login(struct slice initial, struct slice *user, struct slice *password)
 	    SAY_NOTHING;
 }
 
-/* A wrong password takes a second, the third one the connection. */
+/* The third of them is the last. */
+static enum reply
+auth_failed(struct session *s, enum reply say)
+{
+	enum { TRIES = 3 };
+
+	if (++s->auth_failures >= TRIES)
+		bye(SAY_AUTH_TRIES, "auth");
+	return say;
+}
+
+/* A wrong password takes a second. */
 static enum reply
 auth_wrong(struct session *s)
 {
-	enum { TRIES = 3 };
 	int64_t until = now_ms() + 1000;
 
 	while (now_ms() < until)
 		(void)helper_wait(-1, 0, until, true);
-	if (++s->auth_failures >= TRIES)
-		bye(SAY_AUTH_TRIES, "auth");
-	return SAY_AUTH_WRONG;
+	return auth_failed(s, SAY_AUTH_WRONG);
 }
 
 static void
@@ -5309,6 +5348,8 @@ auth_run(struct session *s, bool plain, struct slice initial)
 
 	say = plain ? auth_plain(initial, &user, &password, &other) :
 	    auth_login(initial, &user, &password);
+	if (say == SAY_BASE64)
+		return auth_failed(s, say);
 	if (say != SAY_NOTHING)
 		return say;
 	switch (other ? AUTH_WRONG : auth_check(user, password)) {
@@ -5375,7 +5416,7 @@ x_number(const struct smtp_xclient *x, enum smtp_x which)
 static void
 peer_replace(const unsigned char *ip)
 {
-	peer.relay_client = false;
+	peer.relay_client = peer.local = false;
 	peer.address = peer.port = peer.name = smtp_slice("");
 	peer.ipv6 = false;
 	if (ip != NULL)
@@ -5409,7 +5450,7 @@ xclient_take(struct session *s, const struct smtp_xclient *x)
 		smtp_put(&login, v[SMTP_X_LOGIN]);
 		peer.login = smtp_written(&login);
 	}
-	/* they hold until the next HELO or EHLO */
+	s->helo_told = false;
 	s->helo_n = 0;
 	s->esmtp = x->given[SMTP_X_PROTO] &&
 	    !smtp_is(v[SMTP_X_PROTO], "SMTP");
@@ -5417,6 +5458,7 @@ xclient_take(struct session *s, const struct smtp_xclient *x)
 	if (x->given[SMTP_X_HELO] && v[SMTP_X_HELO].n <= sizeof(s->helo)) {
 		memcpy(s->helo, v[SMTP_X_HELO].p, v[SMTP_X_HELO].n);
 		s->helo_n = v[SMTP_X_HELO].n;
+		s->helo_told = s->helo_n > 0;
 	}
 }
 
@@ -5427,7 +5469,7 @@ greet(void)
 	struct smtp_text t = SMTP_TEXT(buf);
 
 	smtp_puts(&t, conf.hostname);
-	smtp_puts(&t, conf.lmtp ? " LMTP" : " ESMTP");
+	smtp_puts(&t, conf.lmtp ? " LMTP ready" : " ESMTP ready");
 	net_reply(SAY_GREETING, smtp_written(&t));
 }
 
@@ -5796,6 +5838,8 @@ session_proxy(void)
 		    net_fill(left) == 0)
 			break;
 	}
+	if (net.ended && net.received == 0)
+		leave(EXIT_LEFT, "eof");
 	if (status != SMTP_OK) {
 		log_fault("proxy: no header", NULL, 0);
 		leave(EXIT_BROKEN, "proxy");
@@ -6104,6 +6148,8 @@ static const struct option_row options[] = {
 	    "ask a policy server: socket, ADDRESS:PORT, program" },
 	{ 'a', "auth", "PROGRAM", set_auth, NULL, 0, 0,
 	    "offer AUTH, checked by this checkpassword program" },
+	{ 0, "auth-clear", "NETS", set_nets, &conf.auth_clear, 0, 0,
+	    "AUTH without encryption, from these networks" },
 	{ 0, "secured", NULL, set_flag, &conf.secured, 0, 0,
 	    "the connection is encrypted already" },
 	{ 0, "require", "WHAT", set_require, NULL, 0, 0,
@@ -6516,6 +6562,10 @@ test_neighbours(void)
 			printf("warning: program %s: not found\n",
 			    auth_program.argv[0]);
 	}
+	if (conf.auth_clear != NULL)
+		printf("auth-clear %s\n", conf.auth_clear);
+	if (conf.auth_clear != NULL && conf.auth == NULL)
+		printf("warning: --auth-clear without --auth\n");
 	if (conf.secured)
 		printf("secured\n");
 	if (conf.require_tls || conf.require_auth)

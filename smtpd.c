@@ -629,6 +629,9 @@ static struct {
 	uint64_t		 refusals;	/* of whatever */
 	uint64_t		 dsn;		/* parameters ignored */
 	bool			 deferred;
+	/* the message that is under way, for its faults */
+	struct slice		 id;
+	const char		*mailbox;
 } logged;
 
 /* Does JOURNAL_STREAM name fd 2? (systemd.exec(5)) */
@@ -878,6 +881,10 @@ log_fault(const char *what, const char *path, int error)
 {
 	log_begin(LOG_ERR, "fault");
 	log_client();
+	if (logged.id.n > 0)
+		log_plain("id", logged.id);
+	if (logged.mailbox != NULL)
+		log_quoted("mailbox", smtp_slice(logged.mailbox));
 	log_quoted("what", smtp_slice(what));
 	if (path != NULL)
 		log_quoted("path", smtp_slice(path));
@@ -906,7 +913,7 @@ leave(enum exit_status status, const char *how)
 	log_client();
 	log_plain("end", smtp_slice(how));
 	log_number("messages", logged.messages);
-	log_number("refused", logged.refused);
+	log_number("messages-refused", logged.refused);
 	if (logged.refusals > REFUSALS_LOGGED)
 		log_number("refusals-not-logged", logged.refusals -
 		    REFUSALS_LOGGED);
@@ -1514,6 +1521,7 @@ static char file_buf[IN_SIZE] __attribute__((aligned(4096)));
 static struct {
 	size_t		 n;		/* octets in file_buf */
 	int		 fd;		/* -1: none, what is written is gone */
+	const char	*path;		/* to tell of it */
 	uint64_t	 octets;	/* written */
 	enum outcome	 outcome;	/* of all writes, see worsen() */
 	/* where copies are made from: a file complete but for its label */
@@ -1554,7 +1562,7 @@ failed(const char *call, const char *path)
 {
 	int error = errno;
 
-	log_fault(call, path, error);
+	log_fault(call, path != NULL ? path : file.path, error);
 	return outcome_of(error);
 }
 
@@ -1802,6 +1810,8 @@ envelope_clear(void)
 	envelope.used = 0;
 	envelope.sender = smtp_slice("");
 	envelope.prepended.n = 0;
+	logged.id = smtp_slice("");
+	logged.mailbox = NULL;
 }
 
 /* A Delivered-To field: does it name one of ours? */
@@ -1834,6 +1844,7 @@ message_new_id(void)
 	smtp_put_number(&message.id, (uint64_t)own_pid);
 	smtp_puts(&message.id, "Q");
 	smtp_put_number(&message.id, ++counter);
+	logged.id = smtp_written(&message.id);
 }
 
 static void
@@ -1996,6 +2007,7 @@ struct box {
 };
 
 static struct box boxes[RECIPIENTS_MAX];
+static char box_path[PATH_MAX];		/* of the one that is open */
 static char maildir_root_path[PATH_MAX];	/* no alias leads out of here */
 
 static struct {
@@ -2206,12 +2218,13 @@ box_open(size_t b)
 {
 	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
 	const char *path = conf.maildir;
-	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
+	char user[SMTP_MAILBOX_MAX];
+	struct smtp_text t = SMTP_TEXT(box_path);
 	struct smtp_values v;
 	bool well;
 	int dir;
 
+	logged.mailbox = maildir.template ? box_path : path;
 	if (maildir.new != -1 && maildir.here == b)
 		return DONE;
 	box_close();
@@ -2300,12 +2313,13 @@ box_trace(size_t b)
 static enum outcome
 box_create(size_t b)
 {
-	char buf[BOX_NAME];
+	static char buf[BOX_NAME];
 	const char *name = box_name(&boxes[b], "tmp/", buf);
 	enum outcome o = box_open(b);
 
 	if (o != DONE)
 		return o;
+	file.path = name;
 	file_begin(openat(maildir.tmp, name + IN_DIR,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (file.fd == -1)
@@ -3178,6 +3192,7 @@ spool_create(void)
 	struct smtp_text t = SMTP_TEXT(buf);
 	int fd = -1;
 
+	file.path = conf.spool;
 	smtp_puts(&t, conf.spool);
 	smtp_puts(&t, "/smtpd.XXXXXX");
 	errno = ENAMETOOLONG;
@@ -3551,15 +3566,21 @@ policy_close(void)
 	policy.fd = -1;
 }
 
-/* A program that has failed is not waited for. */
-static bool
-policy_fault(const char *what, int error)
+/* A program that does not answer any more is not waited for. */
+static void
+policy_end(void)
 {
-	log_fault(what, conf.policy, error);
 	policy_close();
 	if (policy.pid != 0)
 		helper_kill(policy.pid, conf.policy, true);
 	policy.pid = 0;
+}
+
+static bool
+policy_fault(const char *what, int error)
+{
+	log_fault(what, conf.policy, error);
+	policy_end();
 	policy.failed = true;
 	return false;
 }
@@ -3688,15 +3709,20 @@ policy_request(const struct question *q)
 {
 	static const char *const empty[] = { "queue_id", "etrn_domain",
 	    "stress", "sasl_sender", "ccert_subject",
-	    "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint", "policy_context" };
+	    "ccert_issuer", "ccert_fingerprint",
+	    "ccert_pubkey_fingerprint", "policy_context" };
 	struct smtp_text t = SMTP_TEXT(policy_out);
+	/* as Postfix tells who comes from this machine */
+	const struct slice name = peer.local ? smtp_slice("localhost") :
+	    peer.name;
 
 	smtp_puts(&t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
 	policy_put(&t, "protocol_name", smtp_slice(q->protocol));
-	policy_put_known(&t, "client_address", peer.address);
-	policy_put_known(&t, "client_name", peer.name);
+	policy_put(&t, "client_address", peer.local ?
+	    smtp_slice("127.0.0.1") : peer.address);
+	policy_put_known(&t, "client_name", name);
 	policy_put_known(&t, "client_port", peer.port);
-	policy_put_known(&t, "reverse_client_name", peer.name);
+	policy_put_known(&t, "reverse_client_name", name);
 	policy_put(&t, "server_address", peer.server);
 	policy_put(&t, "server_port", peer.server_port);
 	policy_put(&t, "helo_name", q->helo);
@@ -3735,49 +3761,86 @@ policy_send(struct slice s, int64_t until)
 	return true;
 }
 
-/* Read its answer into p. */
-static bool
+enum answer { ANSWERED, CLOSED, FAILED };
+
+/* Read its answer into p; CLOSED if it will give none. */
+static enum answer
 policy_receive(struct smtp_policy *p, int64_t until)
 {
 	enum smtp_status status = SMTP_EMORE;
 	ssize_t n;
 
 	for (policy.n = 0; status == SMTP_EMORE; policy.n += (size_t)n) {
-		if (!policy_wait(policy.fd, POLLIN, until))
-			return policy_fault("policy", errno);
+		if (!policy_wait(policy.fd, POLLIN, until)) {
+			(void)policy_fault("policy", errno);
+			return FAILED;
+		}
 		n = recv(policy.fd, policy_in + policy.n,
 		    sizeof(policy_in) - policy.n, 0);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 			n = 0;
 			continue;
 		}
-		if (n <= 0)
-			return policy_fault(n == 0 ? "policy: closed, or too "
-			    "long" : "policy", n == 0 ? 0 : errno);
+		if (n <= 0 && policy.n == 0)
+			return CLOSED;
+		if (n <= 0) {
+			(void)policy_fault("policy: half an answer, or too "
+			    "long a one", n == 0 ? 0 : errno);
+			return FAILED;
+		}
 		status = smtp_parse_policy((struct slice){ policy_in,
 		    policy.n + (size_t)n }, p);
 	}
-	return status == SMTP_OK || policy_fault("policy: no action", 0);
+	if (status == SMTP_OK)
+		return ANSWERED;
+	(void)policy_fault("policy: no action", 0);
+	return FAILED;
 }
 
-/* Ask; false if there is no answer to be had, now or in this session. */
+/* One question over the connection that is there. */
+static enum answer
+policy_talk(const struct question *q, struct smtp_policy *p, int64_t until)
+{
+	char left;
+	ssize_t n = recv(policy.fd, &left, 1, MSG_DONTWAIT);
+
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		return CLOSED;
+	/* an answer that nobody asked for is not one to the next question */
+	if (n > 0) {
+		(void)policy_fault("policy: talks unasked", 0);
+		return FAILED;
+	}
+	if (policy_send(policy_request(q), until))
+		return policy_receive(p, until);
+	if (errno != ETIMEDOUT)
+		return CLOSED;
+	(void)policy_fault("policy", errno);
+	return FAILED;
+}
+
+/* Ask; false if there is no answer to be had, now or in this session.  A server
+ * may end a connection when it has answered: then there is another one. */
 static bool
 policy_ask(const struct question *q, struct smtp_policy *p)
 {
 	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
-	char left;
+	enum answer a = CLOSED;
+	bool kept = true;
 
 	if (policy.failed)
 		return false;
 	net_flush();
-	if (policy.fd == -1 && !policy_open(until))
-		return policy_fault("policy", errno);
-	/* an answer that nobody asked for is not one to the next question */
-	if (recv(policy.fd, &left, 1, MSG_DONTWAIT) >= 0)
-		return policy_fault("policy: closed, or talks unasked", 0);
-	if (!policy_send(policy_request(q), until))
-		return policy_fault("policy", errno);
-	return policy_receive(p, until);
+	while (kept && a == CLOSED) {
+		kept = policy.fd != -1;
+		if (!kept && !policy_open(until))
+			return policy_fault("policy", errno);
+		a = policy_talk(q, p, until);
+		if (a == CLOSED)
+			policy_end();
+	}
+	return a == ANSWERED || (a == CLOSED &&
+	    policy_fault("policy: closed", 0));
 }
 
 /* ---- 12. auth: ask a checkpassword program ----------------------------- */
@@ -4193,6 +4256,7 @@ struct session {
 	bool		 chunk_refused;	/* what is behind it is its part */
 	bool		 same_error;	/* a refusal that is such a part */
 	bool		 mail_refused;	/* the last MAIL was */
+	struct slice	 to;		/* of this RCPT, for the log */
 	int64_t		 rate_since;	/* DATA: this window began then, ... */
 	uint64_t	 rate_from;	/* ... at this count of octets */
 };
@@ -4570,6 +4634,11 @@ say_policy(const struct session *s, struct slice recipient)
 
 	if (conf.policy == NULL)
 		return SAY_NOTHING;
+	if (peer.address.n == 0 && !peer.local) {
+		log_fault("policy: not asked about a client without address",
+		    conf.policy, 0);
+		return SAY_POLICY;
+	}
 	if (envelope.instance.n == 0)
 		envelope_name();
 	if (!policy_ask(&q, &p))
@@ -4610,6 +4679,8 @@ do_rcpt(struct session *s, struct slice arg)
 		return SAY_SYNTAX;
 	if (status != SMTP_OK || path.local.n == 0)
 		return SAY_BAD_RCPT;
+	s->to = (struct slice){ path.local.p, path.local.n +
+	    (path.domain.n > 0 ? 1 + path.domain.n : 0) };
 	status = smtp_parse_rcpt(rest, &dsn);
 	if (status != SMTP_OK)
 		return say_param(status);
@@ -4825,25 +4896,36 @@ struct told {
 	size_t		 octets;	/* of a line that is no command */
 };
 
+/* What was refused, and with which words; sender and recipient, as far as they
+ * are known. */
 static void
-log_refused(enum reply say, struct told told)
+log_refused(enum reply say, struct told told, struct slice to)
 {
+	struct slice words = smtp_slice(reply_words(say)), code = words;
+
 	if (log_is_flooded())
 		return;
+	code.n = 3;
+	words = (struct slice){ words.p + 4, words.n - 4 };
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
-	log_plain("reply", (struct slice){ reply_words(say), 3 });
+	log_plain("reply", code);
+	log_quoted("text", words);
 	if (told.octets > 0)
 		log_number("octets", told.octets);
 	else
 		log_quoted("what", told.text);
+	if (envelope.sender.n > 0)
+		log_quoted("from", envelope.sender);
+	if (to.n > 0)
+		log_quoted("to", to);
 	log_end();
 }
 
 static void
 log_refused_rcpt(enum reply say, const struct rcpt *r)
 {
-	log_refused(say, (struct told){ rcpt_address(r), 0 });
+	log_refused(say, (struct told){ rcpt_address(r), 0 }, rcpt_address(r));
 }
 
 /* One reply to a message, or to its delivery to one recipient. */
@@ -5648,7 +5730,8 @@ command_reply(struct session *s, enum reply say, struct slice verb,
 	if (class == '4' && say != SAY_TOO_MANY)
 		logged.deferred = true;
 	if (class == '4' || class == '5')
-		log_refused(say, told);
+		log_refused(say, told, s->to);
+	s->to = smtp_slice("");
 	session_errors(s);
 	if (say == SAY_HELP)
 		command_list(s->state, &more);
@@ -5744,6 +5827,7 @@ command_line(struct session *s, struct slice line)
 	if (c != NULL && c->junk)
 		session_junk(s);
 	session_errors(s);
+	s->to = smtp_slice("");
 	say = command_run(s, c, arg);
 	if (say != SAY_NOTHING)
 		command_reply(s, say, verb, told);

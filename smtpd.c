@@ -89,6 +89,7 @@ enum {
 	RATE_OCTETS = 100,	/* ... this many octets a second */
 	BYE_SECONDS = 5,	/* for a client to take its 421 */
 	KILL_SECONDS = 5,	/* for a program to be gone once it is killed */
+	BARE_SECONDS = 1,	/* for what follows a bare LF, if anything */
 	OPENING_SECONDS = 1,	/* is an empty line one, or PROXY v2? */
 	PROXY_SECONDS = 5,	/* for a PROXY header */
 	HELO_MAX = 255,
@@ -620,6 +621,7 @@ static struct {
 	bool			 stuck;		/* the last wait was in vain */
 	bool			 slow;		/* a write may take its time */
 	bool			 open;		/* where is settled */
+	bool			 faults_only;
 	bool			 prefix;	/* <N>, for the journal */
 	enum log_where		 where;
 	/* the session, for its line at the end */
@@ -655,11 +657,10 @@ static void
 log_open(void)
 {
 	logged.open = true;
-	logged.where = conf.log;
-	if (conf.log == TO_FIND_OUT && peer.terminal && !conf.verbose)
-		logged.where = TO_NOWHERE;
-	else if (conf.log == TO_FIND_OUT)
-		logged.where = TO_STDERR;
+	logged.where = conf.log != TO_FIND_OUT ? conf.log : TO_STDERR;
+	/* a person is told of faults, and else sees what happens */
+	logged.faults_only = conf.log == TO_FIND_OUT && peer.terminal &&
+	    !conf.verbose;
 	if (logged.where == TO_STDERR && peer.no_stderr)
 		logged.where = TO_SYSLOG;
 	if (logged.where == TO_STDERR) {
@@ -803,7 +804,8 @@ log_end(void)
 	if (logged.cut)
 		smtp_puts(t, LOG_CUT);
 	smtp_puts(t, "\n");
-	if (logged.where == TO_NOWHERE)
+	if (logged.where == TO_NOWHERE ||
+	    (logged.faults_only && logged.priority != LOG_ERR))
 		return;
 	if (t->n + 1 > sizeof(log_queue) - logged.queued)
 		log_flush(false);
@@ -971,6 +973,7 @@ enum reply {
 	SAY_LHLO,
 	SAY_HELO_LMTP,
 	SAY_BAD_LINE,
+	SAY_BARE_LINE,
 	SAY_LONG_LINE,
 	SAY_LONG_AUTH,
 	SAY_HELO_ARG,
@@ -1056,6 +1059,7 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_LHLO]	= "500 LMTP is not spoken here",
 	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
 	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
+	[SAY_BARE_LINE]	= "500 5.5.2 Lines end in CRLF, not in LF alone",
 	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
 	[SAY_LONG_AUTH]	= "500 5.5.6 Line too long",
 	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
@@ -1301,10 +1305,12 @@ net_fill(int64_t ms)
 		net.in_n -= net.in_at;
 		net.in_at = 0;
 	}
-	if (net.prompt != NULL)
-		net_put(smtp_slice(net.prompt));
 	net_flush();
 	log_flush(true);
+	if (net.prompt != NULL) {
+		net_put(smtp_slice(net.prompt));
+		net_flush();
+	}
 	net_look();
 	for (;;) {
 		switch (net_wait(0, ms > 0 ? ms :
@@ -1364,11 +1370,13 @@ net_forget_used(void)
 }
 
 /* How much of in is a line with its end, 0 if there is no end; set *body to
- * its length without the end.  By hand, the first line decides the mode. */
+ * its length without the end.  Where LF alone may end it, the first line decides
+ * whether it does in the message, too. */
 static size_t
 net_line_end(struct slice in, size_t from, size_t *body)
 {
 	const char *lf;
+	bool crlf;
 	size_t n;
 
 	for (; from < in.n; from = n) {
@@ -1376,20 +1384,18 @@ net_line_end(struct slice in, size_t from, size_t *body)
 		if (lf == NULL)
 			return 0;
 		n = (size_t)(lf - in.p) + 1;
+		crlf = n > 1 && lf[-1] == '\r';
 		if (net.newline == NL_UNKNOWN)
-			net.newline = n > 1 && lf[-1] == '\r' ? NL_CRLF : NL_LF;
-		*body = n - 1;
-		if (net.newline == NL_LF)
+			net.newline = crlf ? NL_CRLF : NL_LF;
+		*body = crlf && (net.newline == NL_CRLF || conf.normalize) ?
+		    n - 2 : n - 1;
+		if (crlf || net.newline == NL_LF || conf.normalize)
 			return n;
-		if (n > 1 && lf[-1] == '\r') {
-			*body = n - 2;
-			return n;
-		}
 	}
 	return 0;
 }
 
-enum net_line { LINE_OK, LINE_LONG, LINE_NONE };
+enum net_line { LINE_OK, LINE_LONG, LINE_BARE, LINE_NONE };
 
 /* Pass over an overlong line, whole. */
 static enum net_line
@@ -1413,12 +1419,15 @@ net_skip_line(void)
 }
 
 /* The next line of so many octets at most, without its end; LINE_NONE at end
- * of input. */
+ * of input.  An LF that is no line end may be part of a bad line, to which there
+ * is one reply; but a client that says nothing behind it waits for one: LINE_BARE,
+ * and what it has said up to there is passed over. */
 static enum net_line
 net_line(struct slice *line, size_t max)
 {
 	struct slice in;
 	size_t n, body, from = 0;
+	const char *lf;
 
 	for (;;) {
 		in = net_buffered();
@@ -1428,8 +1437,15 @@ net_line(struct slice *line, size_t max)
 		if (n > 0)
 			break;
 		from = in.n > 0 ? in.n - 1 : 0;
-		if (net_fill(0) == 0)
+		lf = memrchr(in.p, '\n', in.n);
+		if (net_fill(lf != NULL ? BARE_SECONDS * 1000 : 0) > 0)
+			continue;
+		if (lf == NULL)
 			return LINE_NONE;
+		in = net_buffered();
+		lf = memrchr(in.p, '\n', in.n);
+		net_used((size_t)(lf - in.p) + 1);
+		return LINE_BARE;
 	}
 	*line = (struct slice){ in.p, body };
 	net_used(n);
@@ -4817,8 +4833,13 @@ rate_check(struct session *s)
 static void
 message_fill(struct session *s)
 {
-	if (net_fill(0) == 0)
+	if (net_fill(0) == 0) {
+		if (peer.terminal)
+			net_put(smtp_slice("(no dot was seen: the message "
+			    "was thrown away)\r\n"));
+		net_flush();
 		leave(EXIT_BROKEN, "in-message");
+	}
 	rate_check(s);
 }
 
@@ -5340,6 +5361,8 @@ auth_line(const char *challenge, struct slice initial, char *buf,
 		switch (net_line(&line, SMTP_AUTH_MAX)) {
 		case LINE_LONG:
 			return SAY_LONG_AUTH;
+		case LINE_BARE:
+			return SAY_BARE_LINE;
 		case LINE_NONE:
 			leave(EXIT_BROKEN, "in-auth");
 		case LINE_OK:
@@ -5714,6 +5737,16 @@ command_guess(struct slice verb, struct smtp_text *more)
 	smtp_puts(more, "?");
 }
 
+/* By hand: how the two commands go that nobody gets right at first. */
+static void
+command_example(struct slice verb, struct smtp_text *more)
+{
+	if (smtp_is(verb, "MAIL"))
+		smtp_puts(more, ": it is MAIL FROM:<you@example.org>");
+	else if (smtp_is(verb, "RCPT"))
+		smtp_puts(more, ": it is RCPT TO:<them@example.org>");
+}
+
 /* Reply, count what has to be counted, and send away who errs too often. */
 static void
 command_reply(struct session *s, enum reply say, struct slice verb,
@@ -5737,6 +5770,8 @@ command_reply(struct session *s, enum reply say, struct slice verb,
 		command_list(s->state, &more);
 	if (say == SAY_UNKNOWN && peer.by_hand)
 		command_guess(verb, &more);
+	if (say == SAY_SYNTAX && peer.by_hand)
+		command_example(verb, &more);
 	net_reply(say, smtp_written(&more));
 }
 
@@ -5823,6 +5858,10 @@ command_line(struct session *s, struct slice line)
 		command_reply(s, SAY_BAD_LINE, line, told);
 		return;
 	}
+	if (peer.terminal && line.n == 0)
+		return;
+	if (peer.by_hand && smtp_is(verb, "?"))
+		verb = smtp_slice("HELP");
 	c = command_find(verb);
 	if (c != NULL && c->junk)
 		session_junk(s);
@@ -5933,21 +5972,47 @@ session_proxy(void)
 	net_used(used);
 }
 
+/* By hand: what is missing is told before anything is said. */
+static void
+session_check_maildir(void)
+{
+	static const char sub[2][6] = { "/tmp/", "/new/" };
+	char buf[PATH_MAX];
+	struct smtp_text t;
+
+	for (size_t i = 0; i < 2; i++) {
+		t = SMTP_TEXT(buf);
+		smtp_puts(&t, conf.maildir);
+		smtp_puts(&t, sub[i]);
+		if (smtp_string(&t) != NULL && access(t.p, W_OK | X_OK) == -1)
+			log_fault("maildir", t.p, errno);
+	}
+	log_flush(true);
+}
+
 static void
 session_greet(void)
 {
+	if (peer.by_hand && conf.maildir != NULL && !maildir.template)
+		session_check_maildir();
 	greet();
-	if (peer.terminal) {
-		net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, "
-		    "DATA, QUIT; HELP lists what may be said)\r\n"));
-		net.prompt = "> ";
-	}
+	if (!peer.terminal)
+		return;
+	if (delivery_none())
+		net_put(smtp_slice("(a dry run, without --maildir: nothing is "
+		    "kept)\r\n"));
+	net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, DATA, "
+	    "QUIT; HELP lists what may be said)\r\n"));
+	net.prompt = "> ";
 }
 
 static _Noreturn void
 session_run(struct session *s)
 {
 	struct slice line;
+
+	if (peer.by_hand || conf.normalize)
+		net.newline = NL_UNKNOWN;
 
 	if (conf.proxy != NULL)
 		session_proxy();
@@ -5961,6 +6026,10 @@ session_run(struct session *s)
 		case LINE_LONG:
 			command_reply(s, is_auth(line) ? SAY_LONG_AUTH :
 			    SAY_LONG_LINE, smtp_slice(""), told_of(line));
+			break;
+		case LINE_BARE:
+			command_reply(s, SAY_BARE_LINE, smtp_slice(""),
+			    told_of(line));
 			break;
 		case LINE_NONE:
 			if ((s->state & S_TXN) != 0)
@@ -5986,14 +6055,17 @@ die(enum exit_status status, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(buf, sizeof(buf), format, ap);
 	va_end(ap);
-	if (!peer.no_stderr)
-		(void)dprintf(2, "smtpd: %s\n", buf);
+	/* by hand they may both be one pipe; nothing was said there yet */
+	if (!peer.no_stderr || peer.by_hand)
+		(void)dprintf(peer.no_stderr ? 1 : 2, "smtpd: %s\n", buf);
 	if (!peer.by_hand) {
 		openlog("smtpd", LOG_PID, LOG_MAIL);
 		syslog(LOG_ERR, "%s", buf);
 		net.closing = true;
-		net_reply(SAY_CONFIG, smtp_slice(""));
-		net_flush();
+		if (!peer.listening) {
+			net_reply(SAY_CONFIG, smtp_slice(""));
+			net_flush();
+		}
 	}
 	exit((int)status);
 }
@@ -6025,6 +6097,16 @@ set_text(const struct option_row *o, const char *value)
 }
 
 static const char *
+out_of_range(uint64_t min, uint64_t max)
+{
+	static char buf[80];
+
+	(void)snprintf(buf, sizeof(buf), "out of range: %llu to %llu",
+	    (unsigned long long)min, (unsigned long long)max);
+	return buf;
+}
+
+static const char *
 set_number(const struct option_row *o, const char *value)
 {
 	uint64_t v;
@@ -6032,7 +6114,7 @@ set_number(const struct option_row *o, const char *value)
 	if (smtp_parse_number(smtp_slice(value), UINT64_MAX, &v) != SMTP_OK)
 		return "not a number";
 	if (v < o->min || v > o->max)
-		return "out of range";
+		return out_of_range(o->min, o->max);
 	*(uint64_t *)o->to = v;
 	return NULL;
 }
@@ -6051,7 +6133,7 @@ set_size(const struct option_row *o, const char *value)
 	if (smtp_parse_number(s, UINT64_MAX, &v) != SMTP_OK)
 		return "not a size";
 	if (v > o->max / unit)
-		return "out of range";
+		return out_of_range(o->min, o->max);
 	*(uint64_t *)o->to = v * unit;
 	return NULL;
 }
@@ -6129,6 +6211,14 @@ set_bs(const struct option_row *o, const char *value)
 {
 	(void)o;
 	return strcmp(value, "s") == 0 ? NULL : "only -bs is known";
+}
+
+static const char *
+set_ignored(const struct option_row *o, const char *value)
+{
+	(void)o;
+	(void)value;
+	return NULL;
 }
 
 static const char *
@@ -6264,6 +6354,8 @@ static const struct option_row options[] = {
 	    "check the configuration, print what holds, exit" },
 	{ 'b', "", "s", set_bs, NULL, 0, 0,
 	    "(-bs) ignored, as sendmail's" },
+	{ 'o', "", "X", set_ignored, NULL, 0, 0,
+	    "(-odb -oi ...) ignored, as sendmail's" },
 	{ 'V', "version", NULL, NULL, NULL, 0, 0, "print the version" },
 	{ 'h', "help", NULL, NULL, NULL, 0, 0, "print this" }
 };
@@ -6319,8 +6411,8 @@ conf_line(const char *path, unsigned number, char *line)
 	else
 		wrong = o->set(o, value.p);
 	if (wrong != NULL)
-		die(EXIT_CONFIG, "%s:%u: %s: %s", path, number, o->name,
-		    wrong);
+		die(EXIT_CONFIG, "%s:%u: %s: '%.*s': %s", path, number,
+		    o->name, (int)value.n, value.p, wrong);
 }
 
 static void
@@ -6424,14 +6516,18 @@ conf_program(char *const argv[], size_t n)
 {
 	bool one = false;
 
+	/* -maildir box is -m aildir, and a program */
+	if (conf.maildir != NULL && strcmp(conf.maildir, "aildir") == 0)
+		die(EXIT_OPTION, "-maildir: a long option has two hyphens: "
+		    "--maildir");
 	if (conf.maildir != NULL)
-		die(EXIT_OPTION, "%s: --maildir is given, too; see --help",
-		    argv[0]);
+		die(EXIT_OPTION, "%s: a program, and --maildir is given, too; "
+		    "see --help", argv[0]);
 	if (n >= PROGRAM_ARGS_MAX)
 		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
 	for (size_t i = 0; i < n; i++) {
 		if (is_recipients(argv[i]) && conf.program_once)
-			die(EXIT_OPTION, "{recipients}: once is enough");
+			die(EXIT_OPTION, "{recipients}: may be given once");
 		if (is_recipients(argv[i]))
 			conf.program_once = true;
 		one = one || strstr(argv[i], "{recipient}") != NULL ||
@@ -6456,6 +6552,10 @@ conf_read(int argc, char *argv[])
 	const char *given;
 	int c;
 
+	if (argc == 0 || argv[0][0] == '-')
+		die(EXIT_OPTION, "started as '%s': the line of the launcher "
+		    "lacks the name of the program, before its options",
+		    argc == 0 ? "" : argv[0]);
 	conf_tables(longs, shorts);
 	opterr = 0;
 	for (;;) {
@@ -6466,8 +6566,8 @@ conf_read(int argc, char *argv[])
 		if (c == ':')
 			die(EXIT_OPTION, "%s: needs a value", given);
 		if (c == '?')
-			die(EXIT_OPTION, "%s: no such option, or not so; "
-			    "see --help", given);
+			die(EXIT_OPTION, "%s: no such option, or one that "
+			    "takes no value; see --help", given);
 		for (o = options; c < 256 && o->letter != c; o++)
 			continue;
 		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
@@ -6491,23 +6591,74 @@ conf_databytes(void)
 		peer_skip("DATABYTES");
 }
 
+/* Our own name, if none was given: of one with a dot behind it, the rest. */
+static void
+conf_hostname(void)
+{
+	static char host[SMTP_DOMAIN_MAX + 1];
+	size_t n;
+
+	if (gethostname(host, sizeof(host) - 1) == -1)
+		host[0] = '\0';
+	n = strlen(host);
+	if (n > 1 && host[n - 1] == '.')
+		host[n - 1] = '\0';
+	conf.hostname = smtp_is_host(smtp_slice(host)) ? host : "localhost";
+}
+
+/* Is the program where posix_spawnp(3) looks for it? */
+static bool
+conf_found(const char *name)
+{
+	const char *dir = getenv("PATH"), *end;
+	char buf[PATH_MAX];
+	struct smtp_text t;
+
+	if (strchr(name, '/') != NULL)
+		return access(name, X_OK) == 0;
+	for (; dir != NULL; dir = *end == ':' ? end + 1 : NULL) {
+		end = strchr(dir, ':');
+		if (end == NULL)
+			end = dir + strlen(dir);
+		t = SMTP_TEXT(buf);
+		smtp_put(&t, (struct slice){ dir, (size_t)(end - dir) });
+		smtp_puts(&t, "/");
+		smtp_puts(&t, name);
+		if (smtp_string(&t) != NULL && access(t.p, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Under a launcher, what would refuse all mail for good is told at once, and the
+ * client to come back. */
+static void
+conf_check(void)
+{
+	if (delivery_none())
+		die(EXIT_CONFIG, "neither --maildir nor a program given");
+	if (conf.domains == 0 && !conf.relay &&
+	    strchr(conf.hostname, '.') == NULL)
+		die(EXIT_CONFIG, "no --domain given, and the host name, %s, is "
+		    "no domain with a dot", conf.hostname);
+	if (conf.program != NULL && !conf_found(conf.program[0]))
+		die(EXIT_CONFIG, "%s: program not found: %s", conf.program[0],
+		    strerror(errno));
+}
+
 /* What was not said. */
 static void
 conf_finish(void)
 {
-	static char host[SMTP_DOMAIN_MAX + 1];
-
 	conf_databytes();
-	if (conf.hostname == NULL) {
-		conf.hostname = "localhost";
-		if (gethostname(host, sizeof(host) - 1) == 0 &&
-		    smtp_is_host(smtp_slice(host)))
-			conf.hostname = host;
-	}
+	/* as programs get it, so that --test looks where a session does */
+	(void)setenv("PATH", SAFE_PATH, 0);
+	if (conf.hostname == NULL)
+		conf_hostname();
+	if (!peer.by_hand && !conf.test)
+		conf_check();
 	if (conf.domains == 0 && (!peer.by_hand || conf.program != NULL))
 		domains[conf.domains++] = smtp_slice(conf.hostname);
-	if (delivery_none() && !peer.by_hand && !conf.test)
-		die(EXIT_CONFIG, "neither --maildir nor a program given");
 	if (conf.spool == NULL)
 		conf.spool = peer_env("TMPDIR");
 	if (conf.spool == NULL)
@@ -6592,34 +6743,10 @@ test_maildir(struct slice domain)
 	return ok && test_links(path);
 }
 
-/* Is the program where posix_spawnp(3) looks for it? */
-static bool
-test_found(const char *name)
-{
-	const char *dir = getenv("PATH"), *end;
-	char buf[PATH_MAX];
-	struct smtp_text t;
-
-	if (strchr(name, '/') != NULL)
-		return access(name, X_OK) == 0;
-	for (; dir != NULL; dir = *end == ':' ? end + 1 : NULL) {
-		end = strchr(dir, ':');
-		if (end == NULL)
-			end = dir + strlen(dir);
-		t = SMTP_TEXT(buf);
-		smtp_put(&t, (struct slice){ dir, (size_t)(end - dir) });
-		smtp_puts(&t, "/");
-		smtp_puts(&t, name);
-		if (smtp_string(&t) != NULL && access(t.p, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
 static bool
 test_program(void)
 {
-	bool ok = test_found(conf.program[0]);
+	bool ok = conf_found(conf.program[0]);
 
 	printf("program");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
@@ -6641,7 +6768,7 @@ test_neighbours(void)
 
 	if (conf.auth != NULL) {
 		printf("auth %s\n", conf.auth);
-		ok = test_found(auth_program.argv[0]);
+		ok = conf_found(auth_program.argv[0]);
 		if (!ok)
 			printf("warning: program %s: not found\n",
 			    auth_program.argv[0]);
@@ -6731,7 +6858,7 @@ static void
 session_begin(void)
 {
 	logged.began = net.looked = now_ms();
-	net.newline = peer.by_hand ? NL_UNKNOWN : NL_CRLF;
+	net.newline = NL_CRLF;
 	net.until = peer.by_hand ? INT64_MAX :
 	    logged.began + (int64_t)SESSION_SECONDS * 1000;
 }
@@ -6895,6 +7022,10 @@ main(int argc, char *argv[])
 	if (conf.test)
 		conf_test();
 	peer_find();
+	if (peer.listening)
+		die(EXIT_OPTION, "standard input is a socket that listens, not "
+		    "a connection: Accept=yes in the .socket unit, nowait in "
+		    "inetd.conf");
 	tls_find();
 	if (conf.policy != NULL || conf.lmtp)
 		peer_find_server();

@@ -2379,6 +2379,8 @@ copy_text(struct slice *in, struct smtp_room *out)
 static void
 bare(struct smtp_data *d, char c, struct smtp_room *out)
 {
+	if (!d->bare)
+		d->bare_line = d->lines + 1;
 	d->bare = true;
 	d->at = AT_TEXT;
 	d->octets++;
@@ -2390,6 +2392,7 @@ line_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
 {
 	d->at = AT_BOL;
 	d->octets += 2;
+	d->lines++;
 	emit(out, '\n');
 	*in = drop(*in, 1);
 }

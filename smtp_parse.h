@@ -730,7 +730,9 @@ struct smtp_data {		/* all zero but the first two, to begin */
 	bool		 normalize;	/* so is this: a bare CR becomes a
 					 * blank, a bare LF a line end */
 	unsigned char	 at;		/* between CR, LF and dot: where */
-	bool		 bare;		/* a bare CR or LF was met */
+	bool		 bare;		/* a bare CR or LF was met ... */
+	uint64_t	 bare_line;	/* ... first in this line, from 1 on */
+	uint64_t	 lines;		/* line ends so far */
 	uint64_t	 octets;	/* size so far as 1870 counts it: line
 					 * ends two, dots undoubled */
 };

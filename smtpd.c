@@ -3676,18 +3676,26 @@ policy_spawn(void)
 	return pid != -1;
 }
 
+/* A path with arguments, or to what is no socket, is a program; so is a name. */
+static bool
+policy_is_program(void)
+{
+	struct stat st;
+
+	return conf.policy_port == 0 && (strchr(conf.policy, '/') == NULL ||
+	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
+	    policy_program.argv[1] != NULL);
+}
+
 static bool
 policy_open(int64_t until)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	struct stat st;
 	size_t n = strlen(conf.policy);
 
 	if (conf.policy_port != 0)
 		return policy_connect_tcp(until);
-	if (strchr(conf.policy, '/') == NULL ||
-	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
-	    policy_program.argv[1] != NULL)
+	if (policy_is_program())
 		return policy_spawn();
 	errno = ENAMETOOLONG;
 	if (n >= sizeof(un.sun_path))
@@ -4861,6 +4869,21 @@ data_receive(struct session *s)
 	}
 }
 
+/* Which line it is, for whoever mends the client. */
+static enum reply
+say_bare(void)
+{
+	char buf[80];
+	struct smtp_text t = SMTP_TEXT(buf);
+	struct slice codes = reply_codes(SAY_BARE);
+
+	smtp_puts(&t, "A bare CR or LF in line ");
+	smtp_put_number(&t, message.data.bare_line);
+	smtp_puts(&t, " of the message");
+	return reply_make((struct slice){ codes.p, 3 },
+	    (struct slice){ codes.p + 4, codes.n - 4 }, smtp_written(&t));
+}
+
 /* What is wrong with the message so far, whoever gets it?  SAY_NOTHING if it
  * can be kept. */
 static enum reply
@@ -4869,7 +4892,7 @@ message_verdict(void)
 	if (message.big)
 		return SAY_TOO_BIG;
 	if (message.data.bare && !conf.normalize)
-		return SAY_BARE;
+		return say_bare();
 	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
 		return SAY_LOOP;
 	/* so many of them are a loop by themselves, but not where we are no more
@@ -5801,6 +5824,12 @@ told_of_auth(struct slice line)
 	return (struct slice){ line.p, 4 };
 }
 
+static bool
+is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
 /*
  * What the log is told of a line.  What is no command may be a password, sent
  * behind an AUTH that was refused: of that no more than the head of what looks
@@ -5822,7 +5851,9 @@ told_of(struct slice line)
 	if (command_find(verb) != NULL)
 		return (struct told){ clean, 0 };
 	while (n < verb.n && smtp_lower(verb.p[n]) >= 'a' &&
-	    smtp_lower(verb.p[n]) <= 'z')
+	    smtp_lower(verb.p[n]) <= 'z' &&
+	    /* base64 mixes them */
+	    (n < 2 || is_lower(verb.p[n]) == is_lower(verb.p[1])))
 		n++;
 	if (n == 0 || n < verb.n || (verb.n == clean.n && clean.n < line.n))
 		return (struct told){ { "", 0 }, line.n };
@@ -6301,13 +6332,13 @@ static const struct option_row options[] = {
 	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
 	    "accept mail for NAME, .NAME (below it), *, @FILE" },
 	{ 'm', "maildir", "PATH", set_text, &conf.maildir, 0, 0,
-	    "deliver there; may hold {user} {domain} {extension}" },
+	    "deliver there; {user} {domain} {extension}" },
 	{ 'u', "users", "FILE", set_text, &conf.users, 0, 0,
 	    "the recipients that exist, one a line" },
 	{ 'n', "hostname", "NAME", set_hostname, NULL, 0, 0,
 	    "our name in the greeting and in Received" },
 	{ 's', "size", "BYTES", set_size, &conf.size, 0, INT64_MAX,
-	    "largest message; K and M; 0 for no limit (50M)" },
+	    "largest message; K, M; 0 for no limit (50M)" },
 	{ 'r', "recipients", "N", set_number, &conf.recipients, 1,
 	    RECIPIENTS_MAX, "most recipients of a message (1000)" },
 	{ 't', "timeout", "SECONDS", set_number, &conf.timeout, 1, 86400,
@@ -6317,11 +6348,11 @@ static const struct option_row options[] = {
 	{ 'l', "lmtp", NULL, set_flag, &conf.lmtp, 0, 0,
 	    "speak LMTP (RFC 2033); not on port 25" },
 	{ 'S', "spool", "DIR", set_text, &conf.spool, 0, 0,
-	    "where a message waits for it ($TMPDIR or /tmp)" },
+	    "where mail waits for a program ($TMPDIR, /tmp)" },
 	{ 'p', "policy", "WHERE", set_policy, NULL, 0, 0,
-	    "ask a policy server: socket, ADDRESS:PORT, program" },
+	    "ask a policy server: path, ADDRESS:PORT, program" },
 	{ 'a', "auth", "PROGRAM", set_auth, NULL, 0, 0,
-	    "offer AUTH, checked by this checkpassword program" },
+	    "offer AUTH, checked by a checkpassword program" },
 	{ 0, "auth-clear", "NETS", set_nets, &conf.auth_clear, 0, 0,
 	    "AUTH without encryption, from these networks" },
 	{ 0, "secured", NULL, set_flag, &conf.secured, 0, 0,
@@ -6335,7 +6366,7 @@ static const struct option_row options[] = {
 	{ 0, "xclient", "NETS", set_nets, &conf.xclient, 0, 0,
 	    "believe XCLIENT from these networks; * any" },
 	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
-	    "reject or normalize a message with a bare LF (reject)" },
+	    "reject or normalize a bare LF or CR (reject)" },
 	{ 0, "label", "CHARSET", set_label, NULL, 0, 0,
 	    "for unlabelled 8-bit text, or off (unknown-8bit)" },
 	{ 0, "delimiter", "C", set_delimiter, NULL, 0, 0,
@@ -6343,7 +6374,7 @@ static const struct option_row options[] = {
 	{ 0, "program-timeout", "SECONDS", set_number, &conf.program_timeout,
 	    1, 86400, "longest time for all runs of a message (300)" },
 	{ 0, "sync", "PATH", set_sync, &conf.sync, 0, 0,
-	    "sync PATH's file system after the program (Linux)" },
+	    "sync PATH's file system after the program" },
 	{ 0, "log", "WHERE", set_log, NULL, 0, 0,
 	    "stderr, syslog or off" },
 	{ 'f', "config", "FILE", NULL, NULL, 0, 0,
@@ -6353,9 +6384,9 @@ static const struct option_row options[] = {
 	{ 'T', "test", NULL, set_flag, &conf.test, 0, 0,
 	    "check the configuration, print what holds, exit" },
 	{ 'b', "", "s", set_bs, NULL, 0, 0,
-	    "(-bs) ignored, as sendmail's" },
+	    "ignored, as sendmail's" },
 	{ 'o', "", "X", set_ignored, NULL, 0, 0,
-	    "(-odb -oi ...) ignored, as sendmail's" },
+	    "ignored, as sendmail's: -odb, -oi and the like" },
 	{ 'V', "version", NULL, NULL, NULL, 0, 0, "print the version" },
 	{ 'h', "help", NULL, NULL, NULL, 0, 0, "print this" }
 };
@@ -6372,14 +6403,17 @@ conf_help(void)
 	    "       smtpd [option ...] [--] program [arg ...]\n"
 	    "Receive mail by SMTP on standard input and output.\n\n");
 	for (o = options; o < options + OPTIONS; o++) {
-		(void)snprintf(left, sizeof(left), "%s%s%s%s",
-		    o->name[0] != '\0' ? "--" : "", o->name,
-		    o->arg != NULL && o->name[0] != '\0' ? " " : "",
-		    o->arg != NULL ? o->arg : "");
-		printf("  %c%c%s%-20s %s\n", o->letter != 0 ? '-' : ' ',
-		    o->letter != 0 ? o->letter : ' ',
-		    o->name[0] == '\0' ? "" : o->letter != 0 ? ", " : "  ",
-		    left, o->help);
+		if (o->name[0] == '\0')
+			(void)snprintf(left, sizeof(left), "-%c%s", o->letter,
+			    o->arg);
+		else
+			(void)snprintf(left, sizeof(left), "%c%c%c --%s%s%s",
+			    o->letter != 0 ? '-' : ' ',
+			    o->letter != 0 ? o->letter : ' ',
+			    o->letter != 0 ? ',' : ' ', o->name,
+			    o->arg != NULL ? " " : "",
+			    o->arg != NULL ? o->arg : "");
+		printf("  %-29s %s\n", left, o->help);
 	}
 	printf("\nsmtpd(8) tells the rest.\n");
 	exit(fflush(stdout) == 0 ? EXIT_LEFT : EXIT_DEFERRED);
@@ -6667,18 +6701,76 @@ conf_finish(void)
 	    smtp_is_template(smtp_slice(conf.maildir));
 }
 
-/* --test: is what a path names there?  Says so if not. */
+/*
+ * --test.  A line says what holds, "warning:" what is unwise and "problem:" what
+ * keeps mail out; the last is "ok", or how many problems there are.
+ */
+static unsigned test_problems;
+
+static void
+test_problem(const char *what, const char *which, const char *why)
+{
+	printf("problem: %s %s: %s\n", what, which, why);
+	test_problems++;
+}
+
 static bool
 test_path(const char *what, const char *path, int mode)
 {
 	if (access(path, mode) == 0)
 		return true;
-	printf("warning: %s %s: %s\n", what, path, strerror(errno));
+	test_problem(what, path, strerror(errno));
 	return false;
 }
 
+/* A list that is empty, or ends without a newline, is as good as none. */
+static void
+test_list(const char *what, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	off_t n = fd == -1 ? 0 : lseek(fd, -1, SEEK_END);
+	char last = '\0';
+
+	printf("%s %s\n", what, path);
+	if (fd == -1)
+		test_problem(what, path, strerror(errno));
+	else if (n == -1)
+		test_problem(what, path, "it is empty");
+	else if (read(fd, &last, 1) != 1 || last != '\n')
+		test_problem(what, path, "its last line has no newline");
+	if (fd != -1)
+		close(fd);
+}
+
+/* A word in braces that is nearly one of ours. */
+static void
+test_braces(const char *what, const char *text)
+{
+	static const char known[][12] = { "user", "domain", "extension",
+	    "recipient", "sender", "recipients" };
+	const char *open = text, *end;
+
+	for (; (open = strchr(open, '{')) != NULL; open++) {
+		struct slice word = { open + 1, 0 };
+		unsigned least = 9, d;
+
+		end = strchr(open, '}');
+		if (end == NULL)
+			return;
+		word.n = (size_t)(end - open) - 1;
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			d = smtp_distance(word, smtp_slice(known[i]));
+			if (d < least)
+				least = d;
+		}
+		if (least > 0 && least <= 2)
+			test_problem(what, text, "a word in braces is no "
+			    "placeholder");
+	}
+}
+
 /* Would a file get from tmp/ to new/? */
-static bool
+static void
 test_links(const char *path)
 {
 	char names[2][32];
@@ -6709,15 +6801,13 @@ test_links(const char *path)
 		close(dir);
 	box_close();
 	if (fd == -1)
-		printf("warning: maildir %s: no file can be made in tmp: %s\n",
-		    path, strerror(error));
+		test_problem("no file can be made in", path, strerror(error));
 	else if (o != DONE)
-		printf("warning: maildir %s: no hard links on that file "
-		    "system, nor renameat2(2)\n", path);
-	return o == DONE;
+		test_problem("maildir", path, "no hard links on that file "
+		    "system, nor renameat2(2)");
 }
 
-static bool
+static void
 test_maildir(struct slice domain)
 {
 	struct smtp_values v = { .user = smtp_slice("postmaster"),
@@ -6728,50 +6818,108 @@ test_maildir(struct slice domain)
 	struct smtp_text t = SMTP_TEXT(buf), p;
 	bool ok = true;
 
-	if (maildir.template && expand(&v, false, &t) != DONE)
-		return false;
-	if (maildir.template)
+	if (maildir.template) {
+		if (expand(&v, false, &t) != DONE) {
+			test_problem("maildir", path, "too long");
+			return;
+		}
 		path = t.p;
+	}
 	for (size_t i = 0; i < 2; i++) {
 		p = SMTP_TEXT(part);
 		smtp_puts(&p, path);
 		smtp_puts(&p, sub[i]);
-		ok = test_path(maildir.template ? "postmaster's Maildir, "
-		    "without which no one's absence is believed," : "maildir",
+		ok = test_path(maildir.template ? "postmaster's Maildir "
+		    "(until it is there, unknown users are 451)" : "maildir",
 		    smtp_string(&p), W_OK | X_OK) && ok;
 	}
-	return ok && test_links(path);
+	if (ok)
+		test_links(path);
 }
 
-static bool
-test_program(void)
+/* The domains, and, where the template has one Maildir for each, those. */
+static void
+test_domains(void)
 {
-	bool ok = conf_found(conf.program[0]);
+	bool tested = false;
 
+	for (size_t i = 0; i < conf.domains; i++) {
+		if (domains[i].p[0] == '@') {
+			test_list("domain list", domains[i].p + 1);
+			continue;
+		}
+		printf("domain %s\n", domains[i].p);
+		if (conf.maildir == NULL || !smtp_is_domain(domains[i]) ||
+		    (tested && strstr(conf.maildir, "{domain}") == NULL))
+			continue;
+		test_maildir(domains[i]);
+		tested = true;
+	}
+	if (conf.domains == 0)
+		printf("domain * (by hand; %s under a launcher)\n",
+		    strchr(conf.hostname, '.') != NULL ? conf.hostname :
+		    "none, and so all mail is deferred,");
+	if (conf.maildir != NULL && !tested)
+		test_maildir(domain_default());
+}
+
+static void
+test_program(const char *name)
+{
+	if (!conf_found(name))
+		test_problem("program", name, "not found");
+}
+
+static void
+test_delivery(void)
+{
+	if (delivery_none() && peer.by_hand)
+		printf("maildir (none: a dry run by hand, an error under a "
+		    "launcher)\n");
+	else if (delivery_none())
+		test_problem("maildir", "(none)", "and no program either");
+	if (conf.maildir != NULL) {
+		printf("maildir %s\n", conf.maildir);
+		test_braces("maildir", conf.maildir);
+	}
+	if (conf.program == NULL)
+		return;
 	printf("program");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
 		printf(" %s", conf.program[i]);
 	printf("\n");
-	if (!ok)
-		printf("warning: program %s: not found\n", conf.program[0]);
+	for (size_t i = 0; conf.program[i] != NULL; i++)
+		test_braces("argument", conf.program[i]);
+	test_program(conf.program[0]);
 	printf("spool %s\nprogram-timeout %llu\n", conf.spool,
 	    (unsigned long long)conf.program_timeout);
 	if (conf.sync != NULL)
 		printf("sync %s\n", conf.sync);
-	return test_path("spool", conf.spool, W_OK | X_OK) && ok;
+	(void)test_path("spool", conf.spool, W_OK | X_OK);
 }
 
-static bool
+/* A server is connected to, a program is looked for. */
+static void
+test_policy(void)
+{
+	enum { PATIENCE = 2000 };
+
+	if (conf.policy == NULL)
+		return;
+	printf("policy %s\n", conf.policy);
+	if (policy_is_program())
+		test_program(policy_program.argv[0]);
+	else if (!policy_open(now_ms() + PATIENCE))
+		test_problem("policy", conf.policy, strerror(errno));
+	policy_close();
+}
+
+static void
 test_neighbours(void)
 {
-	bool ok = true;
-
 	if (conf.auth != NULL) {
 		printf("auth %s\n", conf.auth);
-		ok = conf_found(auth_program.argv[0]);
-		if (!ok)
-			printf("warning: program %s: not found\n",
-			    auth_program.argv[0]);
+		test_program(auth_program.argv[0]);
 	}
 	if (conf.auth_clear != NULL)
 		printf("auth-clear %s\n", conf.auth_clear);
@@ -6788,44 +6936,24 @@ test_neighbours(void)
 		printf("proxy %s\n", conf.proxy);
 	if (conf.xclient != NULL)
 		printf("xclient %s\n", conf.xclient);
-	return ok;
+	if (conf.maildir != NULL && !conf.relay && (conf.auth != NULL ||
+	    conf.xclient != NULL || getenv("RELAYCLIENT") != NULL))
+		printf("warning: with Maildirs neither AUTH nor XCLIENT nor "
+		    "RELAYCLIENT opens foreign domains; --relay does\n");
 }
 
-/* --test: print what holds, warn of what will not work. */
+/* Print what holds, warn, and tell what will not work. */
 static _Noreturn void
 conf_test(void)
 {
-	bool ok = true, tested = false;
-
+	conf.log = TO_NOWHERE;	/* what fails here is printed */
 	printf("hostname %s\n", conf.hostname);
-	for (size_t i = 0; i < conf.domains; i++) {
-		printf("domain %s\n", domains[i].p);
-		if (domains[i].p[0] == '@')
-			ok = test_path("domain list", domains[i].p + 1,
-			    R_OK) && ok;
-		else if (conf.maildir != NULL &&
-		    smtp_is_domain(domains[i]) &&
-		    (!tested || strstr(conf.maildir, "{domain}") != NULL)) {
-			ok = test_maildir(domains[i]) && ok;
-			tested = true;
-		}
-	}
-	if (conf.domains == 0)
-		printf("domain * (by hand)\n");
-	if (conf.program != NULL)
-		ok = test_program() && ok;
-	else
-		printf("maildir %s\n", conf.maildir != NULL ? conf.maildir :
-		    "(none: a dry run by hand, an error under a launcher)");
-	if (conf.policy != NULL)
-		printf("policy %s\n", conf.policy);
-	ok = test_neighbours() && ok;
-	if (conf.maildir != NULL && !tested)
-		ok = test_maildir(domain_default()) && ok;
-	if (conf.users != NULL) {
-		printf("users %s\n", conf.users);
-		ok = test_path("users", conf.users, R_OK) && ok;
-	}
+	test_delivery();
+	test_domains();
+	test_policy();
+	test_neighbours();
+	if (conf.users != NULL)
+		test_list("users", conf.users);
 	printf("size %llu\nrecipients %llu\ntimeout %llu\nerrors %llu\n",
 	    (unsigned long long)conf.size,
 	    (unsigned long long)conf.recipients,
@@ -6836,10 +6964,6 @@ conf_test(void)
 	    conf.label != NULL ? conf.label : "off",
 	    conf.delimiter != '\0' ? &conf.delimiter : "",
 	    conf.relay ? "yes" : "no");
-	if (conf.maildir != NULL && !conf.relay && (conf.auth != NULL ||
-	    conf.xclient != NULL || getenv("RELAYCLIENT") != NULL))
-		printf("warning: with Maildirs neither AUTH nor XCLIENT nor "
-		    "RELAYCLIENT opens foreign domains; --relay does\n");
 	if (conf.lmtp)
 		printf("lmtp\nwarning: LMTP must not be served on port 25 "
 		    "(RFC 2033, 5)\n");
@@ -6848,8 +6972,13 @@ conf_test(void)
 		    "at least\n");
 	if (geteuid() == 0)
 		printf("warning: running as root\n");
-	exit(fflush(stdout) != 0 ? EXIT_DEFERRED : ok ? EXIT_LEFT :
-	    EXIT_CONFIG);
+	if (test_problems == 0)
+		printf("ok\n");
+	else
+		printf("%u problem%s\n", test_problems,
+		    test_problems == 1 ? "" : "s");
+	exit(fflush(stdout) != 0 ? EXIT_DEFERRED : test_problems == 0 ?
+	    EXIT_LEFT : EXIT_CONFIG);
 }
 
 /* ---- 18. main ---------------------------------------------------------- */

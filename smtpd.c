@@ -1298,8 +1298,10 @@ net_fill(int64_t ms)
 {
 	ssize_t n;
 
-	if (net.ended)
+	if (net.ended) {
+		net_flush();
 		return 0;
+	}
 	if (net.in_at > 0) {
 		memmove(net_in, net_in + net.in_at, net.in_n - net.in_at);
 		net.in_n -= net.in_at;

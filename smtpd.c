@@ -6017,8 +6017,10 @@ session_check_maildir(void)
 		t = SMTP_TEXT(buf);
 		smtp_puts(&t, conf.maildir);
 		smtp_puts(&t, sub[i]);
-		if (smtp_string(&t) != NULL && access(t.p, W_OK | X_OK) == -1)
-			log_fault("maildir", t.p, errno);
+		if (smtp_string(&t) != NULL && access(t.p, W_OK | X_OK) == 0)
+			continue;
+		log_fault("maildir", conf.maildir, errno);
+		break;
 	}
 	log_flush(true);
 }

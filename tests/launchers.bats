@@ -233,21 +233,21 @@ deliver_to_contrib() {
 	arrived box 127.0.0.1
 }
 
-@test "socat EXEC: over a socketpair a mail is delivered, its client unknown" {
+@test "socat EXEC: over a socketpair a mail is delivered, its client known by socat's variables" {
 	need socat
 	choose_port
 	launch socat "TCP-LISTEN:$port,fork,reuseaddr" "EXEC:$SMTPD ${OPTS[*]}"
 	mail_through 127.0.0.5 u@example.org
-	arrived_from_unknown box
+	arrived box 127.0.0.1
 }
 
-@test "socat EXEC,pipes: over two pipes a mail is delivered, its client unknown" {
+@test "socat EXEC,pipes: over two pipes a mail is delivered, its client known by socat's variables" {
 	need socat
 	choose_port
 	launch socat "TCP-LISTEN:$port,fork,reuseaddr" \
 	    "EXEC:$SMTPD ${OPTS[*]},pipes"
 	mail_through 127.0.0.5 u@example.org
-	arrived_from_unknown box
+	arrived box 127.0.0.1
 }
 
 @test "socat EXEC,stderr: the socketpair on fd 2 gets nothing, syslog gets the log" {
@@ -257,6 +257,6 @@ deliver_to_contrib() {
 	launch_with_syslog socat "TCP-LISTEN:$port,fork,reuseaddr" \
 	    "EXEC:$SMTPD ${OPTS[*]} -v,stderr"
 	mail_through 127.0.0.5 u@example.org
-	arrived_from_unknown box
+	arrived box 127.0.0.1
 	eventually is_in_syslog
 }

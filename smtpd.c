@@ -1223,8 +1223,8 @@ net_flush(void)
 			net_wait_out();
 		else if (errno != EINTR)
 			/* who never said a word was only looking */
-			leave(net.received == 0 ? EXIT_LEFT : EXIT_BROKEN,
-			    "gone");
+			leave(net.received == 0 && !peer.by_hand ? EXIT_LEFT :
+			    EXIT_BROKEN, "gone");
 	}
 	net.out_n = 0;
 }

@@ -495,7 +495,7 @@ over_socket() {
 @test "gone: nobody reading the replies is no SIGPIPE" {
 	local status
 	whole_session >in
-	# a pipe whose reading end is closed
+	# a pipe whose reading end is closed when the greeting is there
 	py "$SMTPD" "${OPTS[@]}" <<-'P' || status=$?
 		import os
 		import subprocess
@@ -503,11 +503,14 @@ over_socket() {
 		import talk
 
 		r, w = os.pipe()
-		os.close(r)
-		with open('in', 'rb') as data, open('log', 'wb') as log:
-		    child = subprocess.Popen(sys.argv[1:], stdin=data, stdout=w,
-		        stderr=log)
+		with open('log', 'wb') as log:
+		    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE,
+		        stdout=w, stderr=log)
 		os.close(w)
+		os.read(r, 1000)
+		os.close(r)
+		child.stdin.write(open('in', 'rb').read())
+		child.stdin.close()
 		sys.exit(talk.ended(child))
 	P
 	[ "$status" = 1 ]

@@ -289,14 +289,17 @@ ACTIONS='250/2.1.5	RCPT TO:<dunno@example.org>
 }
 
 @test "policy: a server that fails is 451 4.3.5 and not asked again" {
-	local how
+	local how times
 	for how in close garbage flood; do
 		serve "$PWD/socket.$how"
+		# where it closed, it may only have been tired of the connection
+		times=1
+		[ $how != close ] || times=2
 		mail_to dunno@example.org "$how@example.org" dunno@example.org \
 		    dunno@example.org
 		[[ "$(full_codes)" = *' 250/2.1.5 451/4.3.5 451/4.3.5 451/4.3.5 354 250/2.0.0 221/2.0.0' ]]
-		[ "$(cat accepts)" = x ]
-		[ "$(grep -c ^recipient= requests)" = 2 ]
+		[ "$(wc -c <accepts)" = $times ]
+		[ "$(grep -c ^recipient= requests)" = $((1 + times)) ]
 		[ "$status" = 75 ]
 		grep -q 'fault .*policy' log
 		kill "$server_pid"

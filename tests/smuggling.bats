@@ -81,7 +81,9 @@ smuggle() {
 		    """codes and messages that the session data must give"""
 		    codes, kept, mail, rcpt = ['220'], [], False, False
 		    while data:
-		        line, _, data = data.partition(NL)
+		        line, _, data = data.partition(LF if normalize else NL)
+		        if normalize and line[-1:] == CR:
+		            line = line[:-1]
 		        say = '500'
 		        if line == b'RSET':
 		            say, mail, rcpt = '250', False, False
@@ -155,8 +157,8 @@ smuggle() {
 		which, piece, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 		cases = list({'matrix': matrix, 'all': all_strings,
 		    'edges': edges}[which]())
-		ends = sum(model(HI + case + EVIL, True)[0].count('354') > 1
-		    for case in cases)
+		ends = sum(model(HI + case + EVIL, mode == 'normalize')[0].count('354')
+		    > 1 for case in cases)
 		bad = 0
 		# many in a session, which is faster; one alone where that goes wrong,
 		# and where it matters at which byte of a session they stand

@@ -126,7 +126,7 @@ full_py() {
 		s = live.Session(sys.argv[1:], stderr=w).greeted()
 		os.close(w)
 		for i in range(3):
-		    s.lines('FOO%s' % 'abc'[i])
+		    s.lines('FOO%s' % 'ABC'[i])
 		    s.expect('500/5.5.1', 3)
 		# what is waited for now is dropped, at last
 		time.sleep(1.2)
@@ -134,7 +134,7 @@ full_py() {
 		s.expect('250/2.0.0', 3)
 		drain(r)
 		for i in range(2):
-		    s.lines('FOO%s' % 'de'[i])
+		    s.lines('FOO%s' % 'DE'[i])
 		    s.expect('500/5.5.1', 2)
 		s.lines('QUIT')
 		s.expect('221/2.0.0', 2)
@@ -150,7 +150,7 @@ full_py() {
 		if missing < 1 or there + missing != 6:
 		    live.fail(there, 'and', missing, 'for six lines')
 		# the note is in the first line that went out, or is that
-		if 'FOOe' not in log or log.index(m[0]) > log.index('FOOe'):
+		if 'FOOE' not in log or log.index(m[0]) > log.index('FOOE'):
 		    live.fail('it comes late')
 		for line in log.splitlines():
 		    if not re.match(r'smtpd\[\d+\]: [a-z-]+ ', line):

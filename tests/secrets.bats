@@ -143,7 +143,7 @@ refusals_py() {
 		drip $n <in
 		[ "$(full_codes)" = '220 250 334 501/5.7.0 235/2.7.0 221/2.0.0' ]
 		[ "$(grep -c 'refused client' log)" = 1 ]
-		grep -q 'refused .*reply=501 what="AUTH' log
+		grep -q 'refused .*reply=501 .*what="AUTH' log
 		run ! grep -qi 'AGFs\|secret\|PLAIN' log
 	done
 }
@@ -159,7 +159,7 @@ refusals_py() {
 		for piece in 65536 1000; do
 			drip $piece <in
 			[ "$(full_codes)" = '220 250 503/5.5.1 250/2.0.0 221/2.0.0' ]
-			grep -q "refused .*reply=503 what=\"BDAT $n\"" log
+			grep -q "refused .*reply=503 .*what=\"BDAT $n\"" log
 			run ! grep -q 'xxx\|plugh' log
 		done
 	done

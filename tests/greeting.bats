@@ -13,19 +13,19 @@ ehlo() {
 @test "greeting: 220, our name, ESMTP, and no version number" {
 	say QUIT
 	[ "$(codes)" = '220 221' ]
-	[ "$(head -n 1 out)" = $'220 mx.example ESMTP\r' ]
+	[ "$(head -n 1 out)" = $'220 mx.example ESMTP ready\r' ]
 	[ "$status" = 0 ]
 }
 
 @test "greeting: the name is gethostname(2)'s where none is given" {
 	OPTS=(-d example.org -m box)
 	say QUIT
-	[ "$(head -n 1 out)" = "220 $(uname -n) ESMTP"$'\r' ]
+	[ "$(head -n 1 out)" = "220 $(uname -n) ESMTP ready"$'\r' ]
 }
 
 @test "greeting: it does not wait for the client to speak" {
 	dialogue <<-'S'
-		S: 220 mx.example ESMTP
+		S: 220 mx.example ESMTP ready
 		C: QUIT
 		S: 221 2.0.0*
 	S

@@ -258,8 +258,7 @@ wait_until(struct pollfd *p, nfds_t n, int64_t until)
 	int rc;
 
 	for (;; now = now_ms()) {
-		if (!waiting.timer && (waiting.armed == 0 ||
-		    now - waiting.armed >= OFTEN))
+		if (!waiting.timer && now - waiting.armed >= OFTEN)
 			watchdog_set(now);
 		left = until > now ? until - now : 0;
 		if (left > OFTEN)
@@ -576,8 +575,8 @@ peer_descriptors(void)
 	same = st[2].st_ino != 0 && ((st[2].st_dev == st[0].st_dev &&
 	    st[2].st_ino == st[0].st_ino) || (st[2].st_dev == st[1].st_dev &&
 	    st[2].st_ino == st[1].st_ino));
-	/* a person may well have all three be one terminal */
-	if (same && !peer.terminal) {
+	/* a person's terminal may well be all three, and so may /dev/null */
+	if (same && !S_ISCHR(st[2].st_mode)) {
 		peer.no_stderr = true;
 		null = open("/dev/null", O_WRONLY);
 		if (null == -1 || dup2(null, 2) == -1)
@@ -619,6 +618,7 @@ static struct {
 	size_t			 queued;	/* octets */
 	uint64_t		 missing;	/* lines that were dropped */
 	bool			 stuck;		/* the last wait was in vain */
+	bool			 full;		/* it takes nothing now */
 	bool			 slow;		/* a write may take its time */
 	bool			 open;		/* where is settled */
 	bool			 faults_only;
@@ -629,7 +629,7 @@ static struct {
 	uint64_t		 messages;
 	uint64_t		 refused;	/* messages */
 	uint64_t		 refusals;	/* of whatever */
-	uint64_t		 dsn;		/* parameters ignored */
+	uint64_t		 notes;		/* of what was accepted */
 	bool			 deferred;
 	/* the message that is under way, for its faults */
 	struct slice		 id;
@@ -754,15 +754,14 @@ log_flush(bool patience)
 	const bool guard = logged.where == TO_SYSLOG ||
 	    (logged.slow && !S_ISSOCK(peer.stderr_mode));
 	struct slice queue = { log_queue, logged.queued }, line;
-	int64_t until = now_ms();
+	const bool wait = patience && !logged.stuck;
+	int64_t until = now_ms() + (wait ? LOG_PATIENCE : 0);
 	bool well;
 
-	if (queue.n == 0)
+	if (queue.n == 0 || (!patience && logged.full))
 		return;
-	if (patience && !logged.stuck)
-		until += LOG_PATIENCE;
 	if (guard)
-		timer_begin(patience ? LOG_PATIENCE : LOG_GLANCE);
+		timer_begin(wait ? LOG_PATIENCE : LOG_GLANCE);
 	for (well = log_missing(until); well && queue.n > 0;) {
 		line = (struct slice){ queue.p + 1, queue.n - 1 };
 		line.n = (size_t)((const char *)memchr(line.p, '\n', line.n) -
@@ -775,6 +774,7 @@ log_flush(bool patience)
 	if (guard)
 		timer_end();
 	logged.stuck = !well && (patience || logged.stuck);
+	logged.full = !well;
 	memmove(log_queue, queue.p, queue.n);
 	logged.queued = queue.n;
 	if (patience)
@@ -1157,6 +1157,7 @@ static struct {
 	size_t		 in_at, in_n, out_n;
 	uint64_t	 received;	/* octets, ever */
 	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
+	bool		 lf_alone;	/* ended the line that was last */
 	const char	*prompt;	/* at a terminal */
 	int64_t		 until;		/* the end of the longest session */
 	int64_t		 looked;	/* for signals, by net_look() */
@@ -1372,8 +1373,7 @@ net_forget_used(void)
 }
 
 /* How much of in is a line with its end, 0 if there is no end; set *body to
- * its length without the end.  Where LF alone may end it, the first line decides
- * whether it does in the message, too. */
+ * its length without the end.  By hand, the first line decides the mode. */
 static size_t
 net_line_end(struct slice in, size_t from, size_t *body)
 {
@@ -1391,6 +1391,7 @@ net_line_end(struct slice in, size_t from, size_t *body)
 			net.newline = crlf ? NL_CRLF : NL_LF;
 		*body = crlf && (net.newline == NL_CRLF || conf.normalize) ?
 		    n - 2 : n - 1;
+		net.lf_alone = !crlf;
 		if (crlf || net.newline == NL_LF || conf.normalize)
 			return n;
 	}
@@ -2171,6 +2172,13 @@ maildir_find(struct rcpt *r)
 	return o;
 }
 
+/* Of equal recipients only the first one counts. */
+static bool
+rcpt_is_first(const struct rcpt *r)
+{
+	return r == &envelope.rcpt[r->same];
+}
+
 /* Give every recipient its box. */
 static void
 maildir_group(void)
@@ -2190,7 +2198,7 @@ maildir_group(void)
 		if (b == maildir.boxes)
 			boxes[maildir.boxes++] =
 			    (struct box){ .first = i };
-		boxes[b].rcpts++;
+		boxes[b].rcpts += rcpt_is_first(r);
 		r->box = (unsigned)b;
 	}
 }
@@ -2321,7 +2329,8 @@ box_trace(size_t b)
 	enum outcome o = message_return_path();
 
 	for (size_t i = box->first; o == DONE && i < envelope.rcpts; i++)
-		if (envelope.rcpt[i].box == b)
+		if (envelope.rcpt[i].box == b &&
+		    rcpt_is_first(&envelope.rcpt[i]))
 			o = message_delivered_to(&envelope.rcpt[i]);
 	return o == DONE ? message_received(box->rcpts == 1 ?
 	    &envelope.rcpt[box->first] : NULL) : o;
@@ -2521,9 +2530,9 @@ maildir_source(void)
 	file_to_source();
 	if (file.label.n == 0)
 		return DONE;
-	o = box_unlink(maildir.home, "tmp/");
-	boxes[maildir.home].tmp = o != DONE;
-	return o;
+	/* one that stays is in the way of that box's copy, and of no other's */
+	boxes[maildir.home].tmp = box_unlink(maildir.home, "tmp/") != DONE;
+	return DONE;
 }
 
 /* A box's copy is complete in its tmp/, and made to last. */
@@ -2557,12 +2566,16 @@ file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
 		return DONE;
 	error = errno;
 	if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS) {
+		errno = ENOSYS;
 #ifdef SYS_renameat2
 		*renamed = syscall(SYS_renameat2, dir, name, to_dir, to,
 		    NOREPLACE) == 0;
 #endif
 		if (*renamed)
 			return DONE;
+		if (errno != ENOSYS && errno != EINVAL && errno != EPERM &&
+		    errno != EOPNOTSUPP)
+			return failed("rename", to);
 		log_fault("the file system has no hard links, nor "
 		    "renameat2(2)", to, errno);
 		return NO_LINKS;
@@ -2600,12 +2613,13 @@ box_link(size_t b)
 static enum outcome
 box_settle(size_t b)
 {
-	enum outcome o = DONE;
+	enum outcome o = box_open(b);
 	int rc;
 
-	if (boxes[b].tmp)
+	if (o == DONE && boxes[b].tmp) {
 		o = box_unlink(b, "tmp/");
-	boxes[b].tmp = o != DONE;
+		boxes[b].tmp = o != DONE;
+	}
 	if (o != DONE)
 		return o;
 	do
@@ -2998,13 +3012,6 @@ static struct {
 		char		 text[SMTP_WORDS_MAX];
 	} words[RECIPIENTS_MAX];
 } program;
-
-/* Equal recipients have one run, the first one's. */
-static bool
-rcpt_is_first(const struct rcpt *r)
-{
-	return r == &envelope.rcpt[r->same];
-}
 
 static bool
 is_recipients(const char *arg)
@@ -3432,7 +3439,7 @@ program_sync(void)
 	enum outcome o = DONE;
 	int fd;
 
-	while (r < end && r->outcome != DONE)
+	while (r < end && (r->outcome != DONE || !rcpt_is_first(r)))
 		r++;
 	if (conf.sync == NULL || r == end)
 		return;
@@ -3518,7 +3525,6 @@ delivery_flush(void)
 static enum outcome
 delivery_commit(void)
 {
-	net_flush();
 	if (delivery_none())
 		return DONE;
 	return conf.program != NULL ? program_commit() : maildir_commit();
@@ -3584,7 +3590,7 @@ policy_close(void)
 	policy.fd = -1;
 }
 
-/* A program that does not answer any more is not waited for. */
+/* A program that does not answer any more is killed. */
 static void
 policy_end(void)
 {
@@ -3856,7 +3862,6 @@ policy_ask(const struct question *q, struct smtp_policy *p)
 
 	if (policy.failed)
 		return false;
-	net_flush();
 	while (kept && a == CLOSED) {
 		kept = policy.fd != -1;
 		if (!kept && !policy_open(until))
@@ -3934,7 +3939,6 @@ auth_check(struct slice user, struct slice password)
 	int status;
 	pid_t pid;
 
-	net_flush();
 	smtp_put(&t, user);
 	smtp_put(&t, nul);
 	smtp_put(&t, password);
@@ -4246,7 +4250,7 @@ user_find(struct slice local, struct slice domain)
 	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
 	asked[i].found = list_scan(conf.users, list_user, &who);
 	asked[i].who = SMTP_TEXT(asked[i].text);
-	if (asked[i].found != UNREADABLE)
+	if (!t.cut && asked[i].found != UNREADABLE)
 		smtp_put(&asked[i].who, smtp_written(&t));
 	return asked[i].found;
 }
@@ -4497,7 +4501,7 @@ static void
 log_dsn(struct session *s, struct slice arg)
 {
 	session_junk(s);
-	if (++logged.dsn > REFUSALS_LOGGED)
+	if (++logged.notes > REFUSALS_LOGGED)
 		return;
 	log_begin(LOG_INFO, "dsn-ignored");
 	log_client();
@@ -4514,7 +4518,6 @@ do_mail(struct session *s, struct slice arg)
 	struct slice rest, domain;
 	enum reply say;
 
-	s->mail_refused = true;
 	if (conf.lmtp && s->state == S_HELO)
 		return SAY_LHLO_FIRST;
 	status = smtp_parse_path(arg, "FROM", &path, &rest);
@@ -4548,7 +4551,7 @@ do_mail(struct session *s, struct slice arg)
 	envelope.each = conf.lmtp || mail.prdr;
 	envelope.size = mail.has_size ? mail.size : 0;
 	envelope.instance.n = 0;
-	s->chunk_refused = s->mail_refused = false;
+	s->chunk_refused = false;
 	s->state = S_MAIL;
 	return SAY_SENDER;
 }
@@ -4603,6 +4606,8 @@ envelope_name(void)
 static void
 log_policy(const char *event, struct slice text)
 {
+	if (++logged.notes > REFUSALS_LOGGED)
+		return;
 	log_begin(LOG_NOTICE, event);
 	log_client();
 	log_quoted("text", text);
@@ -4772,6 +4777,10 @@ message_begin(struct session *s)
 	memset(&message, 0, sizeof(message));
 	message.msgid = SMTP_TEXT(message.msgid_text);
 	message.data.newline = net.newline == NL_LF ? SMTP_LF : SMTP_CRLF;
+	/* an old device that ends all its lines so ends its messages so, too;
+	 * no mail server would say DATA like that */
+	if (conf.normalize && net.lf_alone)
+		message.data.newline = SMTP_LF;
 	message.data.normalize = conf.normalize;
 	envelope.helo = (struct slice){ s->helo, s->helo_n };
 	envelope.protocol = protocol_name(s);
@@ -5172,6 +5181,8 @@ message_end(struct session *s)
 	if (smtp_header_end(&message.header, &name, &value))
 		message_field(name, value);
 	say = message_verdict();
+	/* what was said before does not wait for this message's delivery */
+	net_flush();
 	if (say == SAY_NOTHING && message.outcome == DONE)
 		worsen(&message.outcome, delivery_commit());
 	/* boxes that stand by themselves tell what became of each */
@@ -5249,10 +5260,14 @@ chunk_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
 static enum reply
 chunk_astray(struct session *s)
 {
+	const bool required = !required_met(NEED_ALL);
+
 	s->same_error = s->chunk_refused;
-	if (s->state == S_TRIED || s->mail_refused)
+	if (s->state == S_TRIED || s->mail_refused || required)
 		s->chunk_refused = true;
-	else if (s->chunk_refused)
+	if (required)
+		return say_required();
+	if (s->same_error && s->state != S_TRIED)
 		return SAY_CHUNK_BEHIND;
 	return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
 	    SAY_RCPT_FIRST;
@@ -5297,8 +5312,6 @@ do_bdat(struct session *s, struct slice arg)
 	if (size == 0 && !last)
 		session_junk(s);
 	chunk_receive(s, size, keep);
-	if (!required_met(NEED_ALL))
-		return say_required();
 	if (!ours)
 		return chunk_astray(s);
 	if (!last)
@@ -5901,6 +5914,8 @@ command_line(struct session *s, struct slice line)
 	session_errors(s);
 	s->to = smtp_slice("");
 	say = command_run(s, c, arg);
+	if (c != NULL && c->run == do_mail)
+		s->mail_refused = say != SAY_SENDER;
 	if (say != SAY_NOTHING)
 		command_reply(s, say, verb, told);
 	if (is_auth(line)) {
@@ -6046,9 +6061,8 @@ session_run(struct session *s)
 {
 	struct slice line;
 
-	if (peer.by_hand || conf.normalize)
+	if (peer.by_hand)
 		net.newline = NL_UNKNOWN;
-
 	if (conf.proxy != NULL)
 		session_proxy();
 	session_greet();
@@ -6680,8 +6694,7 @@ conf_check(void)
 		die(EXIT_CONFIG, "no --domain given, and the host name, %s, is "
 		    "no domain with a dot", conf.hostname);
 	if (conf.program != NULL && !conf_found(conf.program[0]))
-		die(EXIT_CONFIG, "%s: program not found: %s", conf.program[0],
-		    strerror(errno));
+		die(EXIT_CONFIG, "%s: program not found", conf.program[0]);
 }
 
 /* What was not said. */
@@ -6807,8 +6820,9 @@ test_links(const char *path)
 	if (fd == -1)
 		test_problem("no file can be made in", path, strerror(error));
 	else if (o != DONE)
-		test_problem("maildir", path, "no hard links on that file "
-		    "system, nor renameat2(2)");
+		test_problem("maildir", path, o == NO_LINKS ? "no hard links "
+		    "on that file system, nor renameat2(2)" :
+		    "no file gets from tmp/ to new/");
 }
 
 static void
@@ -6833,9 +6847,13 @@ test_maildir(struct slice domain)
 		p = SMTP_TEXT(part);
 		smtp_puts(&p, path);
 		smtp_puts(&p, sub[i]);
+		if (smtp_string(&p) == NULL) {
+			test_problem("maildir", path, "too long");
+			return;
+		}
 		ok = test_path(maildir.template ? "postmaster's Maildir "
 		    "(until it is there, unknown users are 451)" : "maildir",
-		    smtp_string(&p), W_OK | X_OK) && ok;
+		    p.p, W_OK | X_OK) && ok;
 	}
 	if (ok)
 		test_links(path);
@@ -6991,6 +7009,7 @@ static void
 session_begin(void)
 {
 	logged.began = net.looked = now_ms();
+	watchdog_set(logged.began);
 	net.newline = NL_CRLF;
 	net.until = peer.by_hand ? INT64_MAX :
 	    logged.began + (int64_t)SESSION_SECONDS * 1000;

@@ -3458,9 +3458,9 @@ program_sync(void)
 }
 
 /* Run for every recipient that is no loop, and not equal to one before; the
- * outcomes are theirs. */
+ * outcomes are theirs, and told, if that is given, is called when one is known. */
 static enum outcome
-program_commit(void)
+program_commit(void (*told)(const struct rcpt *))
 {
 	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
 	enum outcome o = file_flush();
@@ -3483,6 +3483,8 @@ program_commit(void)
 		else if (rcpt_is_first(r))
 			program_result(r, conf.program_once ? o :
 			    program_run(r));
+		if (told != NULL && conf.sync == NULL)
+			told(r);
 	}
 	program_sync();
 	program_abort();
@@ -3523,11 +3525,12 @@ delivery_flush(void)
 /* Where this comes to DONE, rcpt_outcome() tells of each; and always where
  * each stands by itself in a Maildir. */
 static enum outcome
-delivery_commit(void)
+delivery_commit(void (*told)(const struct rcpt *))
 {
 	if (delivery_none())
 		return DONE;
-	return conf.program != NULL ? program_commit() : maildir_commit();
+	return conf.program != NULL ? program_commit(told) :
+	    maildir_commit();
 }
 
 /* What became of one recipient. */
@@ -5065,24 +5068,45 @@ tally_say(const struct tally *t, const char *words)
 	    (struct slice){ codes.p + 4, codes.n - 4 }, smtp_slice(words));
 }
 
-/* A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
- * became of it.  Returned is what they come to: delivered if to any. */
+/*
+ * A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
+ * became of it.  Where a program runs for one after the other, each is told when
+ * its run has ended: that is no secret while the next one runs.
+ */
+static struct {
+	struct tally	 tally;
+	size_t		 said;		/* replies */
+} each;
+
+static void
+each_say(const struct rcpt *r, enum reply all)
+{
+	enum reply say;
+
+	if (each.said++ == 0 && !conf.lmtp)
+		net_reply(SAY_EACH, smtp_slice(""));
+	say = all != SAY_NOTHING ? all : say_rcpt(r);
+	delivery_reply(say);
+	if (reply_words(say)[0] != '2')
+		log_refused_rcpt(say, r);
+	tally_add(&each.tally, say);
+}
+
+static void
+each_told(const struct rcpt *r)
+{
+	each_say(r, SAY_NOTHING);
+}
+
+/* Those that were not said yet; returned is what all come to: delivered if to
+ * any. */
 static enum reply
 each_reply(enum reply all)
 {
-	const struct rcpt *r = envelope.rcpt;
-	struct tally t = { 0 };
-	enum reply say;
-
-	for (; r < envelope.rcpt + envelope.rcpts; r++) {
-		say = all != SAY_NOTHING ? all : say_rcpt(r);
-		delivery_reply(say);
-		if (reply_words(say)[0] != '2')
-			log_refused_rcpt(say, r);
-		tally_add(&t, say);
-	}
-	return t.good > 0 ? say_outcome(DONE) :
-	    tally_say(&t, "No delivery to any recipient");
+	while (each.said < envelope.rcpts)
+		each_say(&envelope.rcpt[each.said], all);
+	return each.tally.good > 0 ? say_outcome(DONE) :
+	    tally_say(&each.tally, "No delivery to any recipient");
 }
 
 /* One line of the reply that names who did not get the message. */
@@ -5152,7 +5176,6 @@ message_reply(struct session *s, enum reply say)
 	if (conf.lmtp) {
 		say = each_reply(say);
 	} else if (say == SAY_NOTHING && envelope.each) {
-		net_reply(SAY_EACH, smtp_slice(""));
 		say = each_reply(say);
 		delivery_reply(say);
 	} else if (say == SAY_NOTHING)
@@ -5178,13 +5201,15 @@ message_end(struct session *s)
 	struct slice name, value;
 	enum reply say;
 
+	memset(&each, 0, sizeof(each));
 	if (smtp_header_end(&message.header, &name, &value))
 		message_field(name, value);
 	say = message_verdict();
 	/* what was said before does not wait for this message's delivery */
 	net_flush();
 	if (say == SAY_NOTHING && message.outcome == DONE)
-		worsen(&message.outcome, delivery_commit());
+		worsen(&message.outcome, delivery_commit(envelope.each ?
+		    each_told : NULL));
 	/* boxes that stand by themselves tell what became of each */
 	if (say == SAY_NOTHING && message.outcome != DONE &&
 	    (conf.maildir == NULL || !envelope.each))

@@ -123,6 +123,31 @@ smtp_is_text(struct slice in)
 	return !smtp_has_control(in) && smtp_utf8_valid(in);
 }
 
+/* U+200B, U+2060 and U+FEFF, as UTF-8 has them */
+static bool
+begins_invisible(struct slice in)
+{
+	static const char unseen[][4] = {
+		"\xe2\x80\x8b", "\xe2\x81\xa0", "\xef\xbb\xbf"
+	};
+
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		if (in.n >= 3 && memcmp(in.p, unseen[i], 3) == 0)
+			return true;
+	return false;
+}
+
+bool
+smtp_is_visible(struct slice in)
+{
+	if (!smtp_is_text(in))
+		return false;
+	for (; in.n > 0; in = drop(in, 1))
+		if (begins_invisible(in))
+			return false;
+	return true;
+}
+
 static size_t
 scan_blanks(struct slice in)
 {
@@ -348,30 +373,17 @@ is_atext(char c)
 	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-/* Atom = 1*atext */
-static size_t
-scan_atom(struct slice in)
-{
-	size_t n = 0;
-
-	while (n < in.n && is_atext(in.p[n]))
-		n++;
-	return n;
-}
-
-/* Dot-string = Atom *("." Atom)                         (RFC 5321, 4.1.2) */
+/* Dot-string = Atom *("." Atom)  (RFC 5321, 4.1.2), and dots in front of it,
+ * behind it and doubled; dots only are none */
 static size_t
 scan_dot_string(struct slice in)
 {
-	size_t n = scan_atom(in), more;
+	bool atext = false;
+	size_t n = 0;
 
-	while (n > 0 && n < in.n && in.p[n] == '.') {
-		more = scan_atom(drop(in, n + 1));
-		if (more == 0)
-			return 0;
-		n += 1 + more;
-	}
-	return n;
+	for (; n < in.n && (in.p[n] == '.' || is_atext(in.p[n])); n++)
+		atext = atext || in.p[n] != '.';
+	return atext ? n : 0;
 }
 
 /* Quoted-string = DQUOTE *(qtext / "\" graphic) DQUOTE  (RFC 5321, 4.1.2) */
@@ -391,8 +403,26 @@ scan_quoted(struct slice in)
 	return 0;
 }
 
+/* has a local part dots where a Dot-string has none? */
+static bool
+has_odd_dots(struct slice local)
+{
+	char c, last = '.';
+
+	if (local.n == 0 || local.p[0] == '"')
+		return false;
+	for (size_t i = 0; i < local.n; i++, last = c) {
+		/* a second "@" has one Dot-string on either side */
+		c = local.p[i] == '@' ? '.' : local.p[i];
+		if (c == '.' && last == '.')
+			return true;
+	}
+	return last == '.';
+}
+
 /* Local-part = Dot-string *("@" Dot-string) / Quoted-string: the "@" is not
- * in RFC 5321; it is there to be told from rubbish and refused as relaying */
+ * in RFC 5321; it is there to be told from rubbish and refused as relaying.
+ * Beside a "/" dots are RFC 5321's, so that "../a" is no address */
 static size_t
 scan_local(struct slice in, bool *second_at)
 {
@@ -410,6 +440,8 @@ scan_local(struct slice in, bool *second_at)
 		*second_at = true;
 		n += 1 + more;
 	}
+	if (memchr(in.p, '/', n) != NULL && has_odd_dots(take(in, n)))
+		return 0;
 	return n;
 }
 
@@ -593,7 +625,7 @@ bool
 smtp_is_domain(struct slice in)
 {
 	return in.n > 0 && in.n <= SMTP_DOMAIN_MAX &&
-	    scan_domain(in) == in.n && smtp_is_text(in);
+	    scan_domain(in) == in.n && smtp_is_visible(in);
 }
 
 bool
@@ -632,6 +664,17 @@ scan_route(struct slice in)
 	}
 }
 
+/* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")(RFC 5321, 4.1.2) */
+static size_t
+scan_esmtp_keyword(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && (is_alnum(in.p[n]) || (n > 0 && in.p[n] == '-')))
+		n++;
+	return n;
+}
+
 /* a name before "<": words, quoted or not, and blanks; 0 if no "<" follows */
 static size_t
 scan_name(struct slice in)
@@ -646,6 +689,19 @@ scan_name(struct slice in)
 		n += more > 0 ? more : 1;
 	}
 	return n < in.n ? n : 0;
+}
+
+/* is it no name, but the parameter of a path that is missing: "AUTH=<>"? */
+static bool
+ends_in_parameter(struct slice name)
+{
+	size_t at = name.n, n;
+
+	while (at > 0 && !is_blank(name.p[at - 1]))
+		at--;
+	name = drop(name, at);
+	n = scan_esmtp_keyword(name);
+	return n > 0 && n + 1 == name.n && name.p[n] == '=';
 }
 
 /* Mailbox = Local-part ["@" (Domain ["."] / address-literal)] */
@@ -665,8 +721,10 @@ scan_mailbox(struct slice in, struct smtp_path *path)
 		path->domain = take(in, m);
 		if (m == 0)
 			return 0;
-		if (m < in.n && in.p[m] == '.' && in.p[m - 1] != ']')
+		if (m < in.n && in.p[m] == '.' && in.p[m - 1] != ']') {
+			path->lenient |= SMTP_LENIENT_TRAILING_DOT;
 			m++;
+		}
 		n += 1 + m;
 	}
 	path->eight_bit = has_eight_bit(path->local) ||
@@ -674,54 +732,112 @@ scan_mailbox(struct slice in, struct smtp_path *path)
 	return n;
 }
 
-/* Path = "<" [A-d-l ":"] Mailbox ">" / "<>" / Mailbox;  0 for no path */
+/* Mailbox, but not esmtp-keyword "=" and more, without "@" */
+static size_t
+scan_bare_mailbox(struct slice in, struct smtp_path *path)
+{
+	const size_t n = scan_mailbox(in, path);
+	const size_t keyword = scan_esmtp_keyword(path->local);
+
+	if (path->domain.n == 0 && keyword > 0 && keyword < path->local.n &&
+	    path->local.p[keyword] == '=')
+		return 0;
+	return n;
+}
+
+/* Path = "<" *blank [[A-d-l ":"] Mailbox *blank] ">" / Mailbox;  0 for no
+ * path */
 static size_t
 scan_path(struct slice in, struct smtp_path *path)
 {
 	size_t n, m;
 
-	if (in.n == 0 || in.p[0] != '<')
-		return scan_mailbox(in, path);
-	if (in.n > 1 && in.p[1] == '>') {
-		*path = (struct smtp_path){ take(in, 0), take(in, 0), 0, 0 };
-		return 2;
+	if (in.n == 0 || in.p[0] != '<') {
+		path->lenient |= SMTP_LENIENT_NO_BRACKETS;
+		return scan_bare_mailbox(in, path);
 	}
-	n = 1 + scan_route(drop(in, 1));
+	n = 1 + scan_blanks(drop(in, 1));
+	if (n > 1)
+		path->lenient |= SMTP_LENIENT_BLANK_IN_BRACKETS;
+	if (n < in.n && in.p[n] == '>') {
+		path->local = path->domain = take(in, 0);
+		return n + 1;
+	}
+	m = scan_route(drop(in, n));
+	if (m > 0)
+		path->lenient |= SMTP_LENIENT_SOURCE_ROUTE;
+	n += m;
 	m = scan_mailbox(drop(in, n), path);
-	if (m == 0 || n + m == in.n || in.p[n + m] != '>')
+	if (m == 0)
 		return 0;
-	return n + m + 1;
+	n += m;
+	m = scan_blanks(drop(in, n));
+	if (m > 0)
+		path->lenient |= SMTP_LENIENT_BLANK_IN_BRACKETS;
+	n += m;
+	return n < in.n && in.p[n] == '>' ? n + 1 : 0;
 }
 
 /* keyword *blank ":" *blank; 0 if it is not there */
 static size_t
-scan_keyword(struct slice in, const char *keyword)
+scan_keyword(struct slice in, const char *keyword, unsigned *lenient)
 {
 	struct slice key = smtp_slice(keyword);
-	size_t n = key.n;
+	size_t n = key.n, before, behind;
 
 	if (in.n < n || !smtp_same(take(in, n), key))
 		return 0;
-	n += scan_blanks(drop(in, n));
+	before = scan_blanks(drop(in, n));
+	n += before;
 	if (n == in.n || in.p[n] != ':')
 		return 0;
-	return n + 1 + scan_blanks(drop(in, n + 1));
+	behind = scan_blanks(drop(in, n + 1));
+	if (before > 0)
+		*lenient |= SMTP_LENIENT_BLANK_BEFORE_COLON;
+	if (behind > 0)
+		*lenient |= SMTP_LENIENT_BLANK_AFTER_COLON;
+	return n + 1 + behind;
+}
+
+/* what a mailbox has that RFC 5321 has not */
+static unsigned
+lenient_mailbox(struct slice local, struct slice domain)
+{
+	enum { LOCAL_MAX = 64 };	/* 4.5.3.1.1 */
+	unsigned lenient = 0;
+
+	if (has_odd_dots(local))
+		lenient |= SMTP_LENIENT_DOTS;
+	if (local.n > LOCAL_MAX)
+		lenient |= SMTP_LENIENT_LONG_LOCAL_PART;
+	if (local.n > 0 && domain.n == 0 && !smtp_is(local, "postmaster"))
+		lenient |= SMTP_LENIENT_NO_DOMAIN;
+	if (domain.n > 0 && domain.p[0] != '[' &&
+	    memchr(domain.p, '_', domain.n) != NULL)
+		lenient |= SMTP_LENIENT_UNDERSCORE_IN_DOMAIN;
+	return lenient;
 }
 
 enum smtp_status
 smtp_parse_path(struct slice in, const char *keyword, struct smtp_path *path,
     struct slice *rest)
 {
-	struct smtp_path found;
+	struct smtp_path found = { .lenient = 0 };
+	struct slice behind;
 	size_t n;
 
 	if (keyword[0] != '\0') {
-		n = scan_keyword(in, keyword);
+		n = scan_keyword(in, keyword, &found.lenient);
 		if (n == 0)
 			return SMTP_EVALUE;
 		in = drop(in, n);
 	}
-	in = drop(in, scan_name(in));
+	n = scan_name(in);
+	if (ends_in_parameter(take(in, n)))
+		return SMTP_ESYNTAX;
+	if (n > 0)
+		found.lenient |= SMTP_LENIENT_NAME_BEFORE_BRACKETS;
+	in = drop(in, n);
 	n = scan_path(in, &found);
 	if (n == 0)
 		return SMTP_ESYNTAX;
@@ -732,9 +848,37 @@ smtp_parse_path(struct slice in, const char *keyword, struct smtp_path *path,
 	    found.local.n > SMTP_MAILBOX_MAX ||
 	    found.domain.n >= SMTP_MAILBOX_MAX - found.local.n)
 		return SMTP_ELONG;
+	found.lenient |= lenient_mailbox(found.local, found.domain);
+	behind = smtp_trim(in);
+	if (behind.n > 0 && memchr(in.p, '\t',
+	    (size_t)(behind.p - in.p) + behind.n) != NULL)
+		found.lenient |= SMTP_LENIENT_TAB_FOR_BLANK;
+	if (keyword[0] == '\0')
+		found.lenient = 0;
 	*path = found;
-	*rest = smtp_trim(in);
+	*rest = behind;
 	return SMTP_OK;
+}
+
+void
+smtp_put_lenient(struct smtp_text *t, unsigned lenient)
+{
+	static const char names[][21] = {	/* by bit */
+		"no-brackets", "blank-before-colon", "blank-after-colon",
+		"name-before-brackets", "blank-in-brackets", "dots",
+		"trailing-dot", "source-route", "no-domain",
+		"long-local-part", "underscore-in-domain", "tab-for-blank",
+		"auth-parameter"
+	};
+	const char *comma = "";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((lenient & 1U << i) == 0)
+			continue;
+		smtp_puts(t, comma);
+		smtp_puts(t, names[i]);
+		comma = ",";
+	}
 }
 
 enum smtp_status
@@ -1360,7 +1504,12 @@ argument_fits(const struct smtp_arguments *v, int which, bool path)
 		return false;
 	if (which != PLACE_RECIPIENT && which != PLACE_SENDER)
 		path = true;
-	return !path || value.n == 0 || memchr(value.p, '/', value.n) == NULL;
+	if (!path || value.n == 0)
+		return true;
+	if (value.p[0] == '.' && (which != PLACE_EXTENSION ||
+	    smtp_is(value, ".") || smtp_is(value, "..")))
+		return false;
+	return memchr(value.p, '/', value.n) == NULL;
 }
 
 enum smtp_status
@@ -2166,17 +2315,6 @@ smtp_parse_plain(struct slice in, struct slice *authzid, struct slice *authcid,
 
 /* ---- parameters ------------------------------------------------------- */
 
-/* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")(RFC 5321, 4.1.2) */
-static size_t
-scan_esmtp_keyword(struct slice in)
-{
-	size_t n = 0;
-
-	while (n < in.n && (is_alnum(in.p[n]) || (n > 0 && in.p[n] == '-')))
-		n++;
-	return n;
-}
-
 /* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)
  *                                        (RFC 5321, 4.1.2; RFC 6531, 3.3) */
 static size_t
@@ -2218,6 +2356,25 @@ scan_param(struct slice in, struct param *param)
 /* the parameters of MAIL, as in known[] of smtp_parse_mail */
 enum { SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, PRDR, MAIL_PARAMS };
 
+/* "AUTH" ["=" and what is neither blank nor control]: of a value that is
+ * ignored nothing can be wrong */
+static size_t
+scan_auth(struct slice in, struct param *param)
+{
+	size_t n = scan_esmtp_keyword(in), from;
+
+	param->name = take(in, n);
+	if (!smtp_is(param->name, "AUTH"))
+		return 0;
+	from = n < in.n && in.p[n] == '=' ? n + 1 : n;
+	if (from > n)
+		for (n = from; n < in.n && !is_control(in.p[n]) &&
+		    in.p[n] != ' '; n++)
+			continue;
+	param->value = drop(take(in, n), from);
+	return n < in.n && !is_blank(in.p[n]) ? 0 : n;
+}
+
 /* xtext, or "<>"                                 (RFC 4954, 5; RFC 3461, 4) */
 static bool
 is_xtext(struct slice in)
@@ -2225,7 +2382,8 @@ is_xtext(struct slice in)
 	char buf[SMTP_LINE_MAX];
 	struct smtp_text t = SMTP_TEXT(buf);
 
-	return in.n > 0 && put_xtext(in, &t);
+	return in.n > 0 && memchr(in.p, '=', in.n) == NULL &&
+	    put_xtext(in, &t);
 }
 
 static bool
@@ -2250,7 +2408,9 @@ mail_value_ok(const struct param *p, unsigned what, struct smtp_mail *mail)
 		mail->dsn = true;
 		return p->value.n > 0;
 	default:		/* AUTH */
-		return is_xtext(p->value);
+		if (!is_xtext(p->value))
+			mail->lenient |= SMTP_LENIENT_AUTH_PARAMETER;
+		return true;
 	}
 }
 
@@ -2266,13 +2426,14 @@ smtp_parse_mail(struct slice in, unsigned with, struct smtp_mail *mail)
 	size_t n;
 
 	for (in = smtp_trim(in); in.n > 0; in = smtp_trim(drop(in, n))) {
-		n = scan_param(in, &p);
+		n = scan_auth(in, &p);
+		if (n == 0)
+			n = scan_param(in, &p);
 		if (n == 0)
 			return SMTP_ESYNTAX;
 		for (i = 0; i < MAIL_PARAMS && !smtp_is(p.name, known[i]); i++)
 			continue;
 		if (i == MAIL_PARAMS ||
-		    (i == AUTH && !(with & SMTP_WITH_AUTH)) ||
 		    (i == PRDR && !(with & SMTP_WITH_PRDR)))
 			return SMTP_EUNKNOWN;
 		if ((seen & 1U << i) != 0 || !mail_value_ok(&p, i, &found))

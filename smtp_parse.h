@@ -96,9 +96,15 @@ enum smtp_status smtp_parse_number(struct slice in, uint64_t max,
  * U+009F, the last ones as UTF-8 has them (C2 80 to C2 9F); what else is in it
  * need not be UTF-8.  Whether the whole of in is UTF-8 (3629) without any of
  * them; nothing is, too.
+ *
+ * smtp_is_visible(in)
+ *
+ * Whether in is smtp_is_text, and has none of the characters without width by
+ * which two addresses can differ and look the same: U+200B, U+2060, U+FEFF.
  */
 bool smtp_has_control(struct slice in);
 bool smtp_is_text(struct slice in);
+bool smtp_is_visible(struct slice in);
 
 /* ---- text ------------------------------------------------------------- */
 
@@ -185,11 +191,28 @@ unsigned smtp_distance(struct slice a, struct slice b);
 
 /* ---- addresses -------------------------------------------------------- */
 
+enum {				/* what is taken that RFC 5321 has not */
+	SMTP_LENIENT_NO_BRACKETS = 1 << 0,	/* a@b */
+	SMTP_LENIENT_BLANK_BEFORE_COLON = 1 << 1,	/* FROM :<a@b> */
+	SMTP_LENIENT_BLANK_AFTER_COLON = 1 << 2,	/* FROM: <a@b> */
+	SMTP_LENIENT_NAME_BEFORE_BRACKETS = 1 << 3,	/* John <a@b> */
+	SMTP_LENIENT_BLANK_IN_BRACKETS = 1 << 4,	/* < a@b > */
+	SMTP_LENIENT_DOTS = 1 << 5,		/* .a@b, a.@b, a..a@b */
+	SMTP_LENIENT_TRAILING_DOT = 1 << 6,	/* a@b. */
+	SMTP_LENIENT_SOURCE_ROUTE = 1 << 7,	/* @c:a@b */
+	SMTP_LENIENT_NO_DOMAIN = 1 << 8,	/* a, but not postmaster */
+	SMTP_LENIENT_LONG_LOCAL_PART = 1 << 9,	/* over 64 octets */
+	SMTP_LENIENT_UNDERSCORE_IN_DOMAIN = 1 << 10,	/* a@b_c */
+	SMTP_LENIENT_TAB_FOR_BLANK = 1 << 11,	/* before a parameter */
+	SMTP_LENIENT_AUTH_PARAMETER = 1 << 12	/* AUTH= with no xtext */
+};
+
 struct smtp_path {
 	struct slice	 local;		/* as sent, with its quotes */
 	struct slice	 domain;	/* no trailing dot; or "[literal]" */
 	bool		 eight_bit;	/* an octet over 127 in either */
 	bool		 second_at;	/* an unquoted "@" within local */
+	unsigned	 lenient;	/* SMTP_LENIENT_ bits */
 };
 
 /*
@@ -198,25 +221,42 @@ struct smtp_path {
  * Read keyword ":" and the reverse-path or forward-path behind it:
  * "<" [ A-d-l ":" ] Mailbox ">" or "<>" (4.1.2), and what sendmail takes
  * besides: blanks around the colon, no angle brackets, a name before them,
- * no domain, a dot behind it.  A source route is checked and dropped (C).
- * An underscore is taken in domains.  Octets over 127 pass as atext and in
- * sub-domains (6531, 3.3); that they are UTF-8 without control characters is
- * smtp_is_text's to say.
+ * blanks within them ("< >" is "<>", too), no domain, a dot behind it.  A
+ * source route is checked and dropped (C).  An underscore is taken in domains;
+ * and in a local part dots in front, behind and doubled, but not dots only,
+ * and not where there is a "/", too.  Octets over 127 pass as atext and in
+ * sub-domains (6531, 3.3); that they are UTF-8 without control and invisible
+ * characters is smtp_is_visible's to say.
  *
  * in:      the argument of MAIL or RCPT.
  * keyword: "FROM" or "TO"; empty: in begins with the path (VRFY).
  * path:    set on SMTP_OK; both slices empty for "<>"; domain empty where
  *          none is given.  local may hold an unquoted "@" (second_at), so
- *          that the caller can tell relaying in disguise from rubbish.
+ *          that the caller can tell relaying in disguise from rubbish.  It may
+ *          begin with a dot, and so may what smtp_split_extension makes of it,
+ *          which may be "." or "..", too: see smtp_names_file.
+ *          lenient: what of it RFC 5321 has not; for VRFY, which takes
+ *          anything (4.1.1.6), always 0.  SMTP_LENIENT_TAB_FOR_BLANK: there
+ *          is a TAB behind the path, before a parameter or between two.
  * rest:    set on SMTP_OK to what follows, without blanks around it.
  * Returns: SMTP_OK; SMTP_EVALUE if keyword and colon are not there, or what
  *          follows the path does not begin with a blank;
- *          SMTP_ESYNTAX for a bad path; SMTP_ELONG for a mailbox over
+ *          SMTP_ESYNTAX for a bad path, and for a parameter where the path is
+ *          missing: without brackets and "@" an esmtp-keyword and "=", and
+ *          before brackets the same at once; SMTP_ELONG for a mailbox over
  *          SMTP_MAILBOX_MAX (an "@" is counted where no domain is
  *          given, too) or a domain over SMTP_DOMAIN_MAX.
  */
 enum smtp_status smtp_parse_path(struct slice in, const char *keyword,
     struct smtp_path *path, struct slice *rest);
+
+/*
+ * smtp_put_lenient(t, lenient)
+ *
+ * Append the names of SMTP_LENIENT_ bits, in the order of the bits and with
+ * commas between: "no-brackets,blank-after-colon".  Nothing for 0.
+ */
+void smtp_put_lenient(struct smtp_text *t, unsigned lenient);
 
 /*
  * smtp_unquote(local, buf, size, n)
@@ -263,8 +303,8 @@ bool smtp_names_file(struct slice value);
 /*
  * smtp_is_domain(in), smtp_is_host(in), smtp_is_literal(in)
  *
- * Whether the whole of in is a Domain (4.1.2; in UTF-8, 6531, without control
- * characters), a Domain in ASCII, or an address-literal in its brackets
+ * Whether the whole of in is a Domain (4.1.2; in UTF-8, 6531, and
+ * smtp_is_visible), a Domain in ASCII, or an address-literal in its brackets
  * (4.1.3): each of at most SMTP_DOMAIN_MAX octets.
  */
 bool smtp_is_domain(struct slice in);
@@ -387,13 +427,15 @@ enum smtp_status smtp_expand(struct slice template,
  * smtp_put_address(t, local, domain)
  *
  * Append local "@" domain, the local part without its quotes where it does not
- * need them; as it was sent where it does.  No "@" for an empty domain.
+ * need them; as it was sent where it does.  What was sent without quotes gets
+ * none, whatever its dots.  No "@" for an empty domain.
  *
  * smtp_needs_quotes(local)
  *
  * Whether a local part, as smtp_parse_path gave it, can be written only as a
  * Quoted-string: what its quotes hold is no Dot-string (4.1.2), or would ask
- * for relaying without them.
+ * for relaying without them.  "a..b" needs its quotes, which keep it RFC 5321's
+ * for those who are stricter than we are; without quotes it needs none.
  */
 void smtp_put_address(struct smtp_text *t, struct slice local,
     struct slice domain);
@@ -424,9 +466,10 @@ struct smtp_arguments {		/* .p NULL: not to be replaced */
  * Returns: SMTP_OK; SMTP_ELONG if t is too small (t->cut is set); SMTP_EVALUE
  *          if a value may not stand there: its local part needs its quotes;
  *          the outcome begins with "-" and the argument did not; or it holds a
- *          "/", being user, domain or extension, or being in an argument that
- *          has a "/" of its own.  SMTP_EVALUE goes before SMTP_ELONG.  t is
- *          touched on all of them.
+ *          "/" or begins with ".", being user, domain or extension, or being
+ *          in an argument that has a "/" of its own.  An extension may begin
+ *          with ".", but not be "." or "..".  SMTP_EVALUE goes before
+ *          SMTP_ELONG.  t is touched on all of them.
  */
 bool smtp_has_argument(struct slice arg);
 enum smtp_status smtp_put_argument(struct smtp_text *t, struct slice arg,
@@ -633,7 +676,8 @@ enum smtp_status smtp_parse_xclient(struct slice in, struct smtp_xclient *x);
  * smtp_base64(in, buf, size, n)
  *
  * Decode base64 (RFC 4648, 4), strictly: groups of four, padding only at the
- * end and with zero bits, no blanks.
+ * end and with zero bits, no blanks.  Blanks around a line of base64 are the
+ * caller's to cut (smtp_trim): in a command smtp_parse_command has done so.
  *
  * buf:     size octets; no NUL is added.  n: set on SMTP_OK.  An empty in
  *          is no octets.
@@ -668,8 +712,7 @@ bool smtp_is_tls_word(struct slice in);
 /* ---- parameters ------------------------------------------------------- */
 
 enum {				/* extensions whose parameters are known */
-	SMTP_WITH_AUTH = 1,	/* MAIL AUTH= (RFC 4954) */
-	SMTP_WITH_PRDR = 2	/* MAIL PRDR */
+	SMTP_WITH_PRDR = 1	/* MAIL PRDR */
 };
 
 struct smtp_mail {
@@ -678,21 +721,23 @@ struct smtp_mail {
 	bool		 smtputf8;	/* 6531 */
 	bool		 prdr;
 	bool		 dsn;		/* RET or ENVID were there (3461) */
+	unsigned	 lenient;	/* SMTP_LENIENT_AUTH_PARAMETER, or 0 */
 };
 
 /*
  * smtp_parse_mail(in, with, mail)
  *
  * Read the parameters of MAIL: *(SP esmtp-param) (4.1.2).  Known are SIZE,
- * BODY (7BIT, 8BITMIME), SMTPUTF8, RET, ENVID; AUTH and PRDR by with.
+ * BODY (7BIT, 8BITMIME), SMTPUTF8, RET, ENVID, AUTH; PRDR by with.
  *
  * in:      what smtp_parse_path left; may be empty.
  * mail:    set on SMTP_OK.
  * Returns: SMTP_OK; SMTP_ESYNTAX for what is no esmtp-param;
  *          SMTP_EUNKNOWN for one not known; SMTP_EVALUE for a wrong
  *          value or one given twice.  The first that applies, in order.
- *          Of RET and ENVID any value will do; AUTH's
- *          is xtext (RFC 4954, 5).
+ *          Of RET and ENVID any value will do.  So it will of AUTH, even
+ *          none, an empty one, or one with "=" in it: where it is no xtext
+ *          (RFC 4954, 5), lenient tells.
  */
 enum smtp_status smtp_parse_mail(struct slice in, unsigned with,
     struct smtp_mail *mail);

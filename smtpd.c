@@ -4466,7 +4466,7 @@ check_utf8(const struct smtp_path *path, bool allowed, enum reply not_allowed,
 		return SAY_NOTHING;
 	if (!allowed)
 		return not_allowed;
-	return smtp_is_text(path->local) && smtp_is_text(path->domain) ?
+	return smtp_is_visible(path->local) && smtp_is_visible(path->domain) ?
 	    SAY_NOTHING : invalid;
 }
 
@@ -4528,8 +4528,7 @@ do_mail(struct session *s, struct slice arg)
 		return SAY_SYNTAX;
 	if (status != SMTP_OK || path.second_at)
 		return SAY_BAD_SENDER;
-	status = smtp_parse_mail(rest, (conf.lmtp ? 0 : SMTP_WITH_PRDR) |
-	    (auth_offered() ? SMTP_WITH_AUTH : 0), &mail);
+	status = smtp_parse_mail(rest, conf.lmtp ? 0 : SMTP_WITH_PRDR, &mail);
 	if (status != SMTP_OK)
 		return say_param(status);
 	say = check_utf8(&path, mail.smtputf8, SAY_SENDER_UTF8,

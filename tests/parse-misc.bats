@@ -484,7 +484,7 @@ domain_octet() {
 	"$DRIVER" utf8-all <<<$'2097151\tagrees\tin one to four octets'
 }
 
-@test "UTF-8: control characters are U+0000 to U+001F and U+007F to U+009F, and text has none" {
+@test "UTF-8: control characters are U+0000 to U+001F and U+007F to U+009F, text has none, and what is visible none of three more" {
 	"$DRIVER" control <<-'S'
 		\e			text	nothing
 		a b~			text	ASCII
@@ -499,6 +499,12 @@ domain_octet() {
 		\xc2\xa0		text	U+00A0 is none
 		\xc3\x80		text	nor what ends in the same octet
 		\xe2\x80\xa8		text	nor U+2028
+		a\xe2\x80\x8bb	invisible	U+200B, without width
+		\xe2\x81\xa0		invisible	U+2060
+		a\xef\xbb\xbf		invisible	U+FEFF, at the end
+		\xe2\x80\x8c		text	U+200C, which Persian is written with
+		\xe2\x80\x8b\n		control	both
+		\xef\xbb\xbf\xff		octets	before what is no UTF-8
 		\x85			octets	half of one, which is no UTF-8
 		\xc2			octets	the other half
 		\xc2\xc2\x85		control	behind half of one

@@ -76,27 +76,43 @@ load parse
 	S
 }
 
-@test "MAIL parameters: AUTH and PRDR are known only where they are offered" {
+@test "MAIL parameters: PRDR is known only where it is offered" {
 	"$DRIVER" mail <<-'S'
-		AUTH=<>		unknown	RFC 4954, 5
 		PRDR		unknown	a reply for each recipient
-		SIZE=1 AUTH=<>	unknown	behind one that is known
-	S
-	"$DRIVER" mail AUTH <<-'S'
-		AUTH=<>			ok	nobody in particular
-		AUTH=a+2Bb@c.example	ok	somebody
-		auth=<>			ok	lower case
-		AUTH			value	none
-		AUTH=a=b		syntax	"=" is to be +3D
-		PRDR			unknown	not offered
+		SIZE=1 PRDR	unknown	behind one that is known
 	S
 	"$DRIVER" mail PRDR <<-'S'
 		PRDR	ok prdr	offered
 		prdr	ok prdr	lower case
 		PRDR=1	value	it has no value
-		AUTH=<>	unknown	not offered
 	S
-	"$DRIVER" mail AUTH,PRDR <<-'S'
+}
+
+@test "MAIL parameters: AUTH is taken with any value, and told where that is no xtext" {
+	"$DRIVER" mail <<-'S'
+		AUTH=<>			ok	RFC 4954, 5: nobody in particular
+		AUTH=a+2Bb@c.example	ok	somebody
+		auth=<>			ok	lower case
+		AUTH=<john+tag@c.example>	ok auth-parameter	"+" is to be +2B
+		AUTH=a+			ok auth-parameter	at the end
+		AUTH=a+0Ab		ok auth-parameter	a control character in hexadecimal
+		AUTH=a=b		ok auth-parameter	"=" is to be +3D
+		AUTH==			ok auth-parameter	nothing else
+		AUTH=			ok auth-parameter	an empty one
+		AUTH			ok auth-parameter	none
+		AUTH= SIZE=1		ok size=1 auth-parameter	and another parameter
+		AUTH=a=b\tSIZE=1	ok size=1 auth-parameter	behind a TAB
+		SIZE=1 AUTH=<>		ok size=1	behind another
+		AUTH=<a b>		syntax		a blank ends it
+		AUTHX=a=b		syntax		another keyword's value has no "="
+		AUTH-X=<>		unknown		another keyword
+		AUTH=a\x00		syntax		NUL
+		AUTH=a\x7f		syntax		DEL
+		AUTH<>			syntax		no "="
+		AUTH= AUTH=		value		twice
+		AUTH AUTH=<>		value		twice
+	S
+	"$DRIVER" mail PRDR <<-'S'
 		PRDR AUTH=<> SIZE=5	ok size=5 prdr	both
 	S
 }
@@ -156,7 +172,7 @@ param_octet() {
 }
 
 @test "MAIL parameters: one given twice is a wrong value" {
-	"$DRIVER" mail AUTH,PRDR <<-'S'
+	"$DRIVER" mail PRDR <<-'S'
 		SIZE=1 SIZE=1			value	the same
 		SIZE=1 size=2			value	in another case
 		BODY=7BIT BODY=8BITMIME		value	which?

@@ -60,7 +60,10 @@ load parse
 		FROM:<> SIZE=1	||SIZE=1	with a parameter
 		FROM:<>\s\s	||		with blanks at the end
 		FROM:Mailer <>	||		behind a name
-		FROM:< >	syntax		a blank is no path
+		FROM:< >	||		with a blank in it
+		FROM:<\t\s>	||		with some
+		FROM:< <>	syntax		a bracket too many, behind a blank
+		FROM:<\x00>	syntax		NUL is no blank
 		FROM:<		syntax		cut off
 		FROM:>		syntax		the other half
 		FROM:<>>	value		a bracket too many
@@ -70,7 +73,7 @@ load parse
 	S
 }
 
-@test "path: local parts are dot-strings of atoms" {
+@test "path: local parts are atoms and dots, but not dots only" {
 	"$DRIVER" path '' <<-'S'
 		<a@b>			a|b|			the shortest
 		<a.b.c@d>		a.b.c|d|		dots within
@@ -81,14 +84,40 @@ load parse
 		<a+x@b>			a+x|b|			an extension
 		<\{64}a@b>		\{64}a|b|		the 64 octets of 4.5.3.1.1
 		<\{65}a@b>		\{65}a|b|		and more: VERP, SRS
-		<.a@b>			syntax			a dot at the head
-		<a.@b>			syntax			a dot at the end
-		<a..b@c>		syntax			two dots
+		<.a@b>			.a|b|			a dot at the head: HPE's iLO
+		<a.@b>			a.|b|			a dot at the end: docomo
+		<a..b@c>		a..b|c|			two dots
+		<..a...b..@c>		..a...b..|c|		many, everywhere
+		<..+x@c>		..+x|c|			an extension behind two dots
+		a.@b			a.|b|			without brackets, too
+		.a			.a||			and without a domain
 		<.@b>			syntax			a dot only
+		<..@b>			syntax			two, only
+		<.>			syntax			without a domain
+		..			syntax			nor brackets
+		<../a@b>		syntax			up and away
+		<a/../b@c>		syntax			in the middle
+		<a/..@b>		syntax			at the end
+		<./a@b>			syntax			here
+		<a/.b@c>		a/.b|c|			hidden, and a Dot-string all the same
+		<a..b/c@d>		syntax			nor any other, beside a slash
+		<a/b.c@d>		a/b.c|d|		but a slash and a dot
+		<."a"@b>		syntax			no quotes behind a dot
+		<"a".@b>		syntax			nor before one
 		<a b@c>			syntax			a blank
 		<a\tb@c>		syntax			a TAB
-		< a@b>			syntax			a blank behind the bracket
-		<a@b >			syntax			a blank before the bracket
+		< a@b>			a|b|			a blank behind the bracket
+		<a@b >			a|b|			a blank before the bracket
+		< \ta@b.\t >		a|b|			many, and TABs, and a dot
+		< a >			a||			without a domain
+		< "a b"@c >		"a b"|c|		around a quoted one
+		< @r:a@b >		a|b|			around a source route
+		<a@[192.0.2.1] >	a|[192.0.2.1]|		behind a literal
+		John < a@b > SIZE=1	a|b|SIZE=1		behind a name
+		< a@b >SIZE=1		value			no blank behind the path
+		< a@b			syntax			and not closed
+		< a@b x>		syntax			a word behind the blank
+		<@r: a@b>		syntax			a blank behind the route
 		<a @b>			syntax			a blank before the @
 		<a@ b>			syntax			a blank behind it
 		<a(x)@b>		syntax			a comment
@@ -238,7 +267,8 @@ quoted_octet() {
 		TO:a.b NOTIFY=NEVER	a.b||NOTIFY=NEVER	with a parameter
 		TO:<a%b>		a%b||			relaying in disguise is atext
 		TO:<b!a>		b!a||			and so is this
-		TO:<a.>			syntax			a dot behind a local part is none behind a domain
+		TO:<a.>			a.||			a dot behind a local part is its own
+		TO:a.			a.||			without brackets, too
 		TO:a b			a||b			what follows is parameters
 	S
 }
@@ -259,7 +289,10 @@ quoted_octet() {
 		TO:<@a@b>		syntax			nothing before
 		TO:<a@"b"@c>		syntax			quotes behind the first
 		TO:<"a"@b@c>		syntax			quotes before it
-		TO:<a@b..c@d>		syntax			no Dot-string between
+		TO:<a@b..c@d>		a@b..c|d||@		two dots between
+		TO:<a.@.b@c>		a.@.b|c||@		dots on both sides of the first
+		TO:<a@b.@c>		a@b.|c||@		a dot before the second
+		TO:<a@.@c>		syntax			a dot only between
 	S
 }
 
@@ -307,6 +340,96 @@ quoted_octet() {
 		FROM:John\x01 <a@b>	syntax			a control octet
 		FROM:John (Doe) <a@b>	John||(Doe) <a@b>	a comment is no name: a path, and no parameter
 		FROM:John "Doe <a@b>	John||"Doe <a@b>	nor is an open quote
+	S
+}
+
+@test "path: a parameter where the path is missing is no path" {
+	"$DRIVER" path FROM <<-'S'
+		FROM: BODY=8BITMIME		syntax		MAIL's
+		FROM:SIZE=1000			syntax		without a blank
+		FROM: size=1000 BODY=7BIT	syntax		and another
+		FROM:X-Y=			syntax		without a value
+		FROM:a=b=c			syntax		with a second "="
+		FROM:AUTH=<>			syntax		no null path behind a name
+		FROM: SIZE=1 AUTH=<a@b>		syntax		nor another
+		FROM:a=b@c			a=b|c|		with "@" it is one
+	S
+	"$DRIVER" path TO <<-'S'
+		TO: NOTIFY=NEVER		syntax		RCPT's
+		TO:<NOTIFY=NEVER>		NOTIFY=NEVER||	in brackets it is one
+		TO:<BODY=7BIT@b>		BODY=7BIT|b|	and with "@", too
+		TO:BODY=7BIT@b			BODY=7BIT|b|	without brackets
+		TO:prvs=1=a@b			prvs=1=a|b|	BATV
+		TO:"BODY=7BIT"			"BODY=7BIT"||	quoted
+		TO:=a				=a||		no keyword
+		TO:a_b=c			a_b=c||		"_" is in no keyword
+		TO:a.b=c			a.b=c||		nor is a dot
+		TO:-a=b				-a=b||		nor a hyphen in front
+		TO:NOTIFY			NOTIFY||	a keyword alone may be a user
+		TO:=?utf-8?Q?J?= <a@b>		a|b|		an encoded word is a name
+		TO:=?utf-8?Q?J?=<a@b>		a|b|		without a blank, too
+		TO:a= <a@b>			a|b|		a name that ends in "="
+	S
+}
+
+@test "path: what RFC 5321 has not is told" {
+	"$DRIVER" lenient FROM <<-'S'
+		FROM:<a@b.example>		nothing		as RFC 5321 has it
+		FROM:<>				nothing		a bounce
+		from:<a.b@c> SIZE=1\s\s		nothing		any case, and blanks at the end
+		FROM:<a@b>\t			nothing		a TAB at the end, too (4.1.1)
+		FROM:<"..a b"@c>		nothing		dots in quotes
+		FROM:<a@[IPv6:::1]>		nothing		a literal
+		FROM:<\{64}a@b>			nothing		64 octets
+		FROM:<\xc3\xa4@\xc3\xa4>	nothing		what RFC 6531 has
+		FROM:a@b			no-brackets	none
+		FROM :<a@b>			blank-before-colon	one
+		FROM: <a@b>			blank-after-colon	one
+		FROM\t:\t<a@b>			blank-before-colon,blank-after-colon	TABs
+		FROM:J. Doe <a@b>		name-before-brackets	a name
+		FROM:< a@b>			blank-in-brackets	in front
+		FROM:<a@b >			blank-in-brackets	behind
+		FROM:< >			blank-in-brackets	nothing else
+		FROM:<.a@b>			dots		in front
+		FROM:<a.@b>			dots		behind
+		FROM:<a..b@c>			dots		doubled
+		FROM:<a@b.>			trailing-dot	behind the domain
+		FROM:<@r:a@b>			source-route	one hop
+		FROM:<a>			no-domain	none
+		FROM:<"a">			no-domain	a quoted one
+		FROM:<\{65}a@b>			long-local-part	65 octets
+		FROM:<"\{63}a"@b>		long-local-part	with their quotes
+		FROM:<a@b_c>			underscore-in-domain	one
+		FROM:<a_b@[x:y_z]>		nothing		but none in a literal, or a local part
+		FROM:<@r_s:a@b>			source-route	nor in what is dropped
+		FROM:<a@b>\tSIZE=1		tab-for-blank	before a parameter
+		FROM:<a@b> SIZE=1\tBODY=7BIT	tab-for-blank	between two
+		FROM: a.			no-brackets,blank-after-colon,dots,no-domain	many
+		FROM : J <\t@r:\{65}.a@b_c.> X\t=	blank-before-colon,blank-after-colon,name-before-brackets,blank-in-brackets,dots,trailing-dot,source-route,long-local-part,underscore-in-domain,tab-for-blank	nearly all
+	S
+	"$DRIVER" lenient TO <<-'S'
+		TO:<postmaster>		nothing			4.5.1
+		TO:<PostMaster>		nothing			in any case
+		TO:postmaster		no-brackets		without brackets
+		TO:<postmasters>	no-domain		another
+		TO:<a@b@c>		nothing			a second @ is told apart
+		TO:<a.@b@c>		dots			a dot before it
+		TO:<a@.b@c>		dots			and behind
+	S
+	"$DRIVER" lenient '' <<-'S'
+		a			nothing			VRFY takes anything
+		< a..b@c_d. >		nothing			really
+	S
+}
+
+@test "path: what is told has names, in one order, with commas between" {
+	"$DRIVER" put-lenient <<-'S'
+		0	\e			none
+		1	no-brackets		the first
+		5	no-brackets,blank-after-colon	two
+		4096	auth-parameter		the last
+		8191	no-brackets,blank-before-colon,blank-after-colon,name-before-brackets,blank-in-brackets,dots,trailing-dot,source-route,no-domain,long-local-part,underscore-in-domain,tab-for-blank,auth-parameter	all
+		8192	\e			no other bit has one
 	S
 }
 

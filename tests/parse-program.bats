@@ -40,6 +40,23 @@ load parse
 		{sender}|u@d|U|D|e|a/b@c	a/b@c	the sender alone
 		{domain}|u@d|-u|D|e|-s		d	another's hyphen
 	S
+	"$DRIVER" argument <<-'S'
+		{user}|..+x@d|..|D|x|s		value	two dots
+		{user}|.+x@d|.|D|x|s		value	one
+		/m/{user}|..+x@d|..|D|x|s	value	in a path
+		--dir={user}|..+x@d|..|D|x|s	value	in an option
+		{user}|.u@d|.u|D|e|s		value	a dot in front of a name
+		{extension}|u+..@d|u|D|..|s	value	of the extension
+		/m/{extension}{extension}|u+.@d|u|D|.|s	value	that make two
+		/m/.{extension}|u+.@d|u|D|.|s	value	behind another
+		{extension}|u+.b@d|u|D|.b|s	.b	with more behind it
+		/m/{recipient}|.u@d|.u|D|e|s	value	of an address, in a path
+		/m/{sender}|u@d|u|D|e|.s@c	value	of the sender, in a path
+		{recipient}|.u@d|.u|D|e|s	.u@d	of an address alone
+		-f{sender}|u@d|u|D|e|.s@c	-f.s@c	of the sender alone
+		/m/{user}|u..v@d|u..v|D|e|s	/m/u..v	within
+		/m/{user}|u.@d|u.|D|e|s		/m/u.	behind
+	S
 	"$DRIVER" argument quoted <<-'S'
 		{recipient}|u@d|U|D|e|s		value	it needs quotes
 		{user}|u@d|U|D|e|s		value	and so does a part of it
@@ -74,6 +91,8 @@ load parse
 		".u"|d			".u"@d quoted	a dot in front
 		"u..v"|d		"u..v"@d quoted	two dots
 		""|d			""@d quoted	nothing
+		.u..v.|d		.u..v.@d plain	dots that came without quotes
+		..+x|d			..+x@d plain	only, before an extension
 		"u@v"|d			"u@v"@d quoted	an at
 		"u\\"v"|d		"u\\"v"@d quoted	a quote
 		\xc3\xa4|d		\xc3\xa4@d plain	UTF-8

@@ -393,7 +393,10 @@ do_control(struct slice in, const char *param)
 	(void)param;
 	if (text != (!control && smtp_utf8_valid(in)))
 		say("!smtp_utf8_valid disagrees ");
-	say(control ? "control" : text ? "text" : "octets");
+	if (smtp_is_visible(in) && !text)
+		say("!visible, and no text ");
+	say(control ? "control" : smtp_is_visible(in) ? "text" :
+	    text ? "invisible" : "octets");
 }
 
 /* every code point up to in, written in UTF-8 */
@@ -412,8 +415,12 @@ do_control_all(struct slice in, const char *param)
 		for (size_t i = 1; i < n; i++)
 			s[i] = (char)(0x80 | (v >> 6 * (n - 1 - i) & 0x3f));
 		s[n] = 'x';
-		if (smtp_has_control((struct slice){ s, n + 1 }) ==
-		    (v < 0x20 || (v >= 0x7f && v <= 0x9f)))
+		const struct slice two = { s, n + 1 };
+		const bool unseen = v == 0x200b || v == 0x2060 || v == 0xfeff;
+
+		if (smtp_has_control(two) ==
+		    (v < 0x20 || (v >= 0x7f && v <= 0x9f)) &&
+		    smtp_is_visible(two) == (smtp_is_text(two) && !unseen))
 			continue;
 		say("U+%04" PRIX32 " goes wrong", v);
 		return;
@@ -559,6 +566,43 @@ do_path(struct slice in, const char *param)
 		say("|8");
 	if (out.path.second_at)
 		say("|@");
+}
+
+/* the names of the bits of a number */
+static void
+put_lenient(struct smtp_text *t, struct slice in)
+{
+	smtp_put_lenient(t, (unsigned)number(in));
+}
+
+static void
+do_put_lenient(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_lenient);
+}
+
+static void
+say_lenient(unsigned lenient)
+{
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+
+	smtp_put_lenient(&t, lenient);
+	say_slice(smtp_written(&t));
+}
+
+/* what of a path RFC 5321 has not */
+static void
+do_lenient(struct slice in, const char *param)
+{
+	struct smtp_path path;
+	struct slice rest;
+
+	if (!ok(smtp_parse_path(in, param, &path, &rest), NULL, 0))
+		return;
+	say_lenient(path.lenient);
+	if (path.lenient == 0)
+		say("nothing");
 }
 
 static void
@@ -859,8 +903,7 @@ do_mail(struct slice in, const char *param)
 
 	memset(&mail, FRESH, sizeof(mail));
 	if (!ok(smtp_parse_mail(in,
-	    (strstr(param, "AUTH") != NULL ? SMTP_WITH_AUTH : 0) |
-	    (strstr(param, "PRDR") != NULL ? SMTP_WITH_PRDR : 0), &mail),
+	    strcmp(param, "PRDR") == 0 ? SMTP_WITH_PRDR : 0, &mail),
 	    &mail, sizeof(mail)))
 		return;
 	say("ok");
@@ -874,6 +917,10 @@ do_mail(struct slice in, const char *param)
 		say(" prdr");
 	if (mail.dsn)
 		say(" dsn");
+	if (mail.lenient != 0) {
+		say(" ");
+		say_lenient(mail.lenient);
+	}
 }
 
 static void
@@ -1898,6 +1945,8 @@ static const struct {
 	{ "command",		do_command,		false },
 	{ "distance",		do_distance,		false },
 	{ "path",		do_path,		false },
+	{ "lenient",		do_lenient,		false },
+	{ "put-lenient",	do_put_lenient,		false },
 	{ "unquote",		do_unquote,		false },
 	{ "relays",		do_relays,		false },
 	{ "extension",		do_extension,		false },

@@ -56,9 +56,60 @@ fuzz_lines(struct slice in, size_t cut)
 	MUST(smtp_distance(a, b) <= 9);
 }
 
+/* what a mailbox departs in stays with it; the other bits are of the line */
+enum { MAILBOX_LENIENT = SMTP_LENIENT_DOTS | SMTP_LENIENT_NO_DOMAIN |
+    SMTP_LENIENT_LONG_LOCAL_PART | SMTP_LENIENT_UNDERSCORE_IN_DOMAIN };
+
+/* has it dots where a Dot-string has none? */
+static bool
+dots(struct slice local)
+{
+	if (local.n == 0 || local.p[0] == '"')
+		return false;
+	for (size_t i = 0; i < local.n; i++)
+		if (local.p[i] == '.' && (i == 0 || i + 1 == local.n ||
+		    memchr(".@", local.p[i - 1], 2) != NULL ||
+		    memchr(".@", local.p[i + 1], 2) != NULL))
+			return true;
+	return false;
+}
+
+/* in: behind the keyword */
+static void
+path_lenient(const struct smtp_path *path, struct slice in)
+{
+	const unsigned l = path->lenient;
+	char buf[ROOM];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	MUST(((l & SMTP_LENIENT_DOTS) != 0) == dots(path->local));
+	MUST(!dots(path->local) ||
+	    memchr(path->local.p, '/', path->local.n) == NULL);
+	MUST(((l & SMTP_LENIENT_LONG_LOCAL_PART) != 0) == (path->local.n > 64));
+	MUST((l & SMTP_LENIENT_NO_DOMAIN) == 0 || path->domain.n == 0);
+	MUST((l & SMTP_LENIENT_TAB_FOR_BLANK) == 0 ||
+	    memchr(in.p, '\t', in.n) != NULL);
+	MUST((l & SMTP_LENIENT_NO_BRACKETS) == 0 ||
+	    (l & (SMTP_LENIENT_NAME_BEFORE_BRACKETS |
+	    SMTP_LENIENT_SOURCE_ROUTE | SMTP_LENIENT_BLANK_IN_BRACKETS)) == 0);
+	/* where none was told the line is the keyword, ":" and the path */
+	if ((l & ~(unsigned)MAILBOX_LENIENT) == 0) {
+		smtp_puts(&t, ":<");
+		smtp_put(&t, path->local);
+		smtp_puts(&t, path->domain.n > 0 ? "@" : "");
+		smtp_put(&t, path->domain);
+		smtp_puts(&t, ">");
+		MUST(t.n <= in.n && smtp_same(part(in, 0, t.n),
+		    smtp_written(&t)));
+	}
+	t = SMTP_TEXT(buf);
+	smtp_put_lenient(&t, l);
+	MUST((t.n == 0) == (l == 0));
+}
+
 /* a path written anew from its parts is read as the same */
 static void
-path_again(const struct smtp_path *path)
+path_again(const struct smtp_path *path, unsigned lenient)
 {
 	char buf[ROOM];
 	struct smtp_text t = SMTP_TEXT(buf);
@@ -75,7 +126,7 @@ path_again(const struct smtp_path *path)
 	MUST(smtp_same(again.local, path->local) && rest.n == 0 &&
 	    smtp_same(again.domain, path->domain) &&
 	    again.eight_bit == path->eight_bit &&
-	    again.second_at == path->second_at);
+	    again.second_at == path->second_at && again.lenient == lenient);
 }
 
 static void
@@ -95,8 +146,12 @@ fuzz_path(struct slice in, const char *keyword)
 	MUST(path.local.n + path.domain.n < SMTP_MAILBOX_MAX);
 	MUST(path.local.n > 0 || path.domain.n == 0);
 	MUST(path.domain.n == 0 || smtp_is_literal(path.domain) ||
-	    smtp_is_domain(path.domain) || !smtp_is_text(path.domain));
-	path_again(&path);
+	    smtp_is_domain(path.domain) || !smtp_is_visible(path.domain));
+	if (keyword[0] != '\0') {
+		path_lenient(&path, part(in, strlen(keyword), in.n));
+		path_again(&path, path.lenient & MAILBOX_LENIENT);
+	} else
+		MUST(path.lenient == 0);
 	buf = malloc(path.local.n + 1);
 	MUST(buf != NULL);
 	MUST(smtp_unquote(path.local, buf, path.local.n, &n) == SMTP_OK);
@@ -153,11 +208,14 @@ fuzz_words(struct slice in, size_t cut)
 	MUST(smtp_is_text(in) == (smtp_utf8_valid(in) &&
 	    !smtp_has_control(in)));
 	MUST(!smtp_has_control(part(in, 0, cut)) || smtp_has_control(in));
+	MUST(!smtp_is_visible(in) || smtp_is_text(in));
+	MUST(!smtp_is_visible(in) || in.n < 3 ||
+	    memcmp(in.p, "\xef\xbb\xbf", 3) != 0);
 	MUST(!smtp_is_host(in) || smtp_is_domain(in));
 	MUST(!smtp_is_literal(in) || !smtp_is_domain(in));
 	MUST(smtp_domain_matches(smtp_slice("*"), in));
 	(void)smtp_domain_matches(part(in, 0, cut), part(in, cut, in.n));
-	(void)smtp_parse_mail(in, (unsigned)cut & 3, &mail);
+	(void)smtp_parse_mail(in, (unsigned)cut & 1, &mail);
 	(void)smtp_parse_rcpt(in, &flag);
 	if (smtp_parse_bdat(in, &v, &flag) == SMTP_OK)
 		MUST(v <= INT64_MAX);
@@ -367,6 +425,12 @@ fuzz_program(struct slice in, size_t cut)
 		MUST(smtp_has_argument(b) || b.n >= 12);
 	if (smtp_put_argument(&t, a, &v) == SMTP_OK && t.n > 0)
 		MUST(t.p[0] != '-' || (a.n > 0 && a.p[0] == '-'));
+	t = SMTP_TEXT(buf);
+	if (smtp_put_argument(&t, smtp_slice("/m/{sender}"), &v) == SMTP_OK)
+		MUST(!smtp_is(b, ".") && !smtp_is(b, ".."));
+	t = SMTP_TEXT(buf);
+	if (smtp_put_argument(&t, smtp_slice("{user}"), &v) == SMTP_OK)
+		MUST(!smtp_is(b, ".") && !smtp_is(b, ".."));
 	smtp_last(&whole, in);
 	smtp_last(&pieces, a);
 	smtp_last(&pieces, b);

@@ -1,0 +1,103 @@
+# recipes.bats - contrib's recipes for mail systems that hand mail on to smtpd:
+# Exim and sendmail by LMTP, fetchmail by SMTP and LMTP
+# RFC 2033
+#
+# Each recipe is used as it stands, on a host of the test's own.
+
+# shellcheck disable=SC2154 # what net.bash shares
+load host
+
+export EXIM=$CLIENTS_DIR/exim4-daemon-light/usr/sbin/exim4
+
+setup_file() {
+	export CLIENTS_DIR
+}
+
+# is_logged PATTERN: in what smtpd said to syslog
+is_logged() {
+	grep -aqE "$1" syslog
+}
+
+# each_has_his_own: alice's mail came, bob's waits, carol's is refused
+each_has_his_own() {
+	has_letter alice
+	[ "$(header Return-Path "$(only_message mail/alice)")" = '<postmaster@example.org>' ]
+	[ "$(header Delivered-To "$(only_message mail/alice)")" = alice@example.org ]
+	[[ $(header Received "$(only_message mail/alice)" | head -n 1) = *' with LMTP id '* ]]
+	[ "$(count mail/bob)" = 0 ]
+	grep -i '^Final-Recipient:' "$(only_message mail/postmaster)" >failed
+	[ "$(wc -l <failed)" = 1 ]
+	grep -qi '; *carol@example\.org$' failed
+}
+
+# ---- Exim ----
+
+# exim_with SED...: Exim by the recipe, after these
+exim_with() {
+	mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
+	chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4
+	{
+		# where the recipe has Debian's
+		printf 'exim_path = %s\nprimary_hostname = c.example\n' "$EXIM"
+		sed "$@" "$ROOT/contrib/exim4.conf"
+	} >/etc/exim4/exim4.conf
+}
+
+exim_mails() {
+	"$EXIM" -odf -oi -f postmaster@example.org "$@" <letter
+	cat /var/log/exim4/mainlog
+}
+
+exim_by_command() {
+	host
+	exim_with ''
+	exim_mails alice@example.org bob@example.org carol@example.org
+}
+
+exim_by_socket() {
+	host
+	exim_with 's/transport = smtpd_command/transport = smtpd_socket/'
+	on_socket /run/smtpd-lmtp --lmtp -d example.org --log syslog \
+	    --maildir '/var/mail/smtpd/{user}'
+	chown Debian-exim /run/smtpd-lmtp
+	exim_mails alice@example.org bob@example.org carol@example.org
+}
+
+@test "recipes: Exim's lmtp transport starts smtpd, and has a reply for each recipient" {
+	need "$EXIM" socat
+	lettered
+	alone -- exim_by_command
+	each_has_his_own
+	grep -q '=> alice <alice@example.org>' said
+	grep -q '== bob@example.org' said
+	grep -q '\*\* carol@example.org' said
+	is_logged 'alice@example.org'
+}
+
+@test "recipes: Exim's lmtp transport connects to a socket, and has a reply for each recipient" {
+	need "$EXIM" socat systemd-socket-activate
+	lettered
+	alone -- exim_by_socket
+	each_has_his_own
+	grep -q '=> alice <alice@example.org>' said
+	grep -q '== bob@example.org' said
+	grep -q '\*\* carol@example.org' said
+	is_logged 'alice@example.org'
+}
+
+exim_without_log() {
+	host
+	exim_with 's/ --log syslog/ -v/'
+	exim_mails alice@example.org carol@example.org
+}
+
+# Exim has the command's fd 2 be the same pipe as its fd 1
+@test "recipes: of a log that nobody sends elsewhere, nothing gets into Exim's dialogue" {
+	need "$EXIM" socat
+	lettered
+	alone -- exim_without_log
+	has_letter alice
+	grep -q '=> alice <alice@example.org>' said
+	grep -q '\*\* carol@example.org.*550' said
+	run ! grep -q 'LMTP error\|Malformed\|unexpected' said
+}

@@ -6,13 +6,18 @@ load net
 : "${CLIENTS_DIR:=/opt/smtpd-clients}"
 export CLIENTS_DIR
 
-# host: called by what `alone` calls.  /etc has only what users and names need;
-# /var/spool, /var/log, /run, /usr/local/sbin and /dev are empty, but for smtpd,
+# host PACKAGE...: called by what `alone` calls.  /usr is as if these, of those
+# that .ci/install unpacks, were installed; /etc has only what users and names need;
+# /var/spool, /var/lib, /var/log, /run, /usr/local/sbin and /dev are empty, but for smtpd,
 # and what it says to syslog is in the file syslog.  /var/mail/smtpd is the
 # directory mail, with Maildirs for postmaster, alice and bob, of which bob's is
 # broken; carol has none.
 host() {
-	local n
+	local n dirs=
+	for n; do
+		dirs+=$CLIENTS_DIR/$n/usr:
+	done
+	mount -t overlay -o "lowerdir=$dirs/usr" overlay /usr
 	umask 022
 	mkdir -p dev etc mail/{postmaster,alice,bob}/{tmp,new,cur}
 	rmdir mail/bob/tmp
@@ -23,7 +28,7 @@ host() {
 	done
 	ln -s /proc/self/fd dev/fd
 	mount --rbind dev /dev
-	cp /etc/{passwd,group,nsswitch.conf,ld.so.cache,services} etc
+	cp -a /etc/{passwd,group,nsswitch.conf,ld.so.cache,services,alternatives} etc
 	echo '127.0.0.1 localhost' >etc/hosts
 	n=8100
 	for user in smtpd postfix Debian-exim smmta smmsp fetchmail postdrop; do
@@ -34,7 +39,7 @@ host() {
 	done
 	chmod 755 etc
 	mount --bind etc /etc
-	for n in /run /var/spool /var/log /var/mail /usr/local/sbin; do
+	for n in /run /var/spool /var/lib /var/log /var/mail /usr/local/sbin; do
 		mount -t tmpfs -o mode=755 tmpfs $n
 	done
 	mkdir /var/mail/smtpd

@@ -7,7 +7,8 @@
 # shellcheck disable=SC2154 # what net.bash shares
 load host
 
-export EXIM=$CLIENTS_DIR/exim4-daemon-light/usr/sbin/exim4
+EXIM=$CLIENTS_DIR/exim4-daemon-light/usr/sbin/exim4
+SENDMAIL=$CLIENTS_DIR/sendmail-bin/usr/libexec/sendmail/sendmail
 
 setup_file() {
 	export CLIENTS_DIR
@@ -36,26 +37,22 @@ each_has_his_own() {
 exim_with() {
 	mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
 	chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4
-	{
-		# where the recipe has Debian's
-		printf 'exim_path = %s\nprimary_hostname = c.example\n' "$EXIM"
-		sed "$@" "$ROOT/contrib/exim4.conf"
-	} >/etc/exim4/exim4.conf
+	sed "$@" "$ROOT/contrib/exim4.conf" >/etc/exim4/exim4.conf
 }
 
 exim_mails() {
-	"$EXIM" -odf -oi -f postmaster@example.org "$@" <letter
+	/usr/sbin/exim4 -odf -oi -f postmaster@example.org "$@" <letter
 	cat /var/log/exim4/mainlog
 }
 
 exim_by_command() {
-	host
+	host exim4-daemon-light
 	exim_with ''
 	exim_mails alice@example.org bob@example.org carol@example.org
 }
 
 exim_by_socket() {
-	host
+	host exim4-daemon-light
 	exim_with 's/transport = smtpd_command/transport = smtpd_socket/'
 	on_socket /run/smtpd-lmtp --lmtp -d example.org --log syslog \
 	    --maildir '/var/mail/smtpd/{user}'
@@ -86,7 +83,7 @@ exim_by_socket() {
 }
 
 exim_without_log() {
-	host
+	host exim4-daemon-light
 	exim_with 's/ --log syslog/ -v/'
 	exim_mails alice@example.org carol@example.org
 }
@@ -100,4 +97,43 @@ exim_without_log() {
 	grep -q '=> alice <alice@example.org>' said
 	grep -q '\*\* carol@example.org.*550' said
 	run ! grep -q 'LMTP error\|Malformed\|unexpected' said
+}
+
+# ---- sendmail ----
+
+# sendmail_by_recipe: sendmail by Debian's sendmail.mc, with the recipe's lines
+# where the recipe says, made into sendmail.cf
+sendmail_by_recipe() {
+	mkdir -p /etc/mail/m4 /var/spool/mqueue /var/lib/sendmail/host_status
+	# there is no DNS
+	echo hosts files >/etc/mail/service.switch
+	touch /etc/mail/{access,aliases} /etc/mail/m4/{dialup,provider}.m4
+	echo example.org >/etc/mail/local-host-names
+	awk -v recipe="$ROOT/contrib/sendmail.mc" '
+		/^MAILER_DEFINITIONS/ {
+			while (getline line <recipe)
+				print line
+		}
+		{ print }' /usr/share/sendmail/cf/debian/sendmail.mc \
+	    >/etc/mail/sendmail.mc
+	m4 /etc/mail/sendmail.mc >/etc/mail/sendmail.cf
+	/usr/libexec/sendmail/makemap hash /etc/mail/access </etc/mail/access
+	/usr/libexec/sendmail/sendmail -bi
+}
+
+sendmail_hands_over() {
+	host sendmail-bin sendmail-cf
+	sendmail_by_recipe
+	# in the foreground
+	/usr/libexec/sendmail/sendmail -Am -i -odi -f postmaster@example.org \
+	    alice@example.org bob@example.org carol@example.org <letter || :
+	/usr/libexec/sendmail/sendmail -bp
+	cat syslog
+}
+
+@test "recipes: sendmail's local_lmtp mailer starts smtpd, and has a reply for each recipient" {
+	need "$SENDMAIL" m4 socat
+	lettered
+	alone -- sendmail_hands_over
+	each_has_his_own
 }

@@ -137,3 +137,119 @@ sendmail_hands_over() {
 	alone -- sendmail_hands_over
 	each_has_his_own
 }
+
+# ---- fetchmail ----
+
+# pop3: a POP3 server with one mail, the file letter, on 127.0.0.1:110, until the
+# mail is removed; what it was told is in the file pop3.said
+pop3() {
+	cat >pop3.py <<-'P'
+		import os
+		import socket
+
+		letter = b'Return-Path: <a@c.example>\r\n'
+		letter += open('letter', 'rb').read().replace(b'\n', b'\r\n')
+		dotted = b'\r\n'.join(b'.' + line if line[:1] == b'.' else line
+		    for line in letter.split(b'\r\n'))
+		said = open('pop3.said', 'w')
+		server = socket.create_server(('127.0.0.1', 110))
+		open('pop3.up', 'w').close()
+		there, marked = 1, 0
+		while there:
+		    conn, _ = server.accept()
+		    f = conn.makefile('rwb')
+		    f.write(b'+OK\r\n')
+		    f.flush()
+		    for line in f:
+		        line = line.decode().strip()
+		        print(line, file=said, flush=True)
+		        word = line.split()[0].upper()
+		        reply = b'+OK\r\n'
+		        if word == 'STAT':
+		            reply = b'+OK %d %d\r\n' % (there, len(letter))
+		        elif word == 'LIST':
+		            reply = b'+OK 1 %d\r\n' % len(letter)
+		            if line.upper() == 'LIST':
+		                reply = b'+OK\r\n1 %d\r\n.\r\n' % len(letter)
+		        elif word in ('RETR', 'TOP'):
+		            reply = b'+OK\r\n' + dotted + b'.\r\n'
+		        elif word == 'DELE':
+		            marked = 1
+		        elif word == 'QUIT':
+		            there -= marked
+		        elif word not in ('USER', 'PASS', 'NOOP'):
+		            reply = b'-ERR\r\n'
+		        f.write(reply)
+		        f.flush()
+		    conn.close()
+	P
+	rm -f pop3.up
+	start /usr/bin/python3 pop3.py
+	eventually test -e pop3.up
+}
+
+# fetch SED...: once, by the recipe, after these; without TLS, for the server
+# above has none
+fetch() {
+	sed -e 's/pop.example.net/127.0.0.1/; s/ ssl$/ sslproto ""/' \
+	    -e '/^set daemon/d; /^set syslog/d' "$@" \
+	    "$ROOT/contrib/fetchmailrc" >/etc/fetchmailrc
+	chmod 600 /etc/fetchmailrc
+	FETCHMAILHOME=/run fetchmail -f /etc/fetchmailrc -v || [ $? = 1 ]
+}
+
+removed() {
+	grep -q '^DELE 1' pop3.said
+}
+
+fetchmail_by_smtp() {
+	host fetchmail
+	pop3
+	start tcpserver -HR -l mx.example 127.0.0.1 25 setpriv --reuid smtpd \
+	    --regid smtpd --clear-groups /usr/local/sbin/smtpd \
+	    -n mx.example -d example.org -m '/var/mail/smtpd/{user}' 2>log
+	eventually converse 127.0.0.1 25 QUIT
+	# bob's Maildir is broken
+	fetch -e 's/alice@/bob@/'
+	run ! removed
+	fetch
+	removed
+	# carol is refused
+	pop3
+	fetch -e 's/alice@/carol@/'
+	removed
+}
+
+@test "recipes: fetchmail gives a mail to smtpd by SMTP, and again after a 4xx" {
+	need "$CLIENTS_DIR/fetchmail/usr/bin/fetchmail" socat
+	lettered
+	alone -- fetchmail_by_smtp
+	has_letter alice
+	[ "$(header Return-Path "$(only_message mail/alice)")" = '<a@c.example>' ]
+	[ "$(header Delivered-To "$(only_message mail/alice)")" = alice@example.org ]
+	[[ $(header Received "$(only_message mail/alice)" | head -n 1) = *'[127.0.0.1]'*' with ESMTP id '* ]]
+	# one is the letter, the other says why it is there
+	[ "$(count mail/postmaster)" = 2 ]
+	head -qn 1 mail/postmaster/new/* | sort >senders
+	printf 'Return-Path: %s\n' '<>' '<a@c.example>' | cmp - senders
+}
+
+fetchmail_by_lmtp() {
+	host fetchmail
+	pop3
+	on_socket /run/smtpd-lmtp --lmtp -d example.org \
+	    --maildir '/var/mail/smtpd/{user}'
+	fetch -e '/smtphost "127/d; s/#\(smtphost .*lmtp\)/\1/' -e 's/alice@/bob@/'
+	run ! removed
+	fetch -e '/smtphost "127/d; s/#\(smtphost .*lmtp\)/\1/'
+	removed
+}
+
+@test "recipes: fetchmail does so by LMTP, on a socket" {
+	need "$CLIENTS_DIR/fetchmail/usr/bin/fetchmail" socat systemd-socket-activate
+	lettered
+	alone -- fetchmail_by_lmtp
+	has_letter alice
+	[ "$(header Return-Path "$(only_message mail/alice)")" = '<a@c.example>' ]
+	[[ $(header Received "$(only_message mail/alice)" | head -n 1) = *' with LMTP id '* ]]
+}

@@ -207,3 +207,82 @@ nginx_checks_logins() {
 	alone "${HOSTS[@]}" -- nginx_checks_logins
 	grep -q 'XCLIENT .*LOGIN=alice' log
 }
+
+# dovecot_with SED...: running by the recipe, after these, beside what a Dovecot
+# that serves users has already
+dovecot_with() {
+	mkdir -p /etc/dovecot/conf.d
+	cp "$BATS_FILE_TMPDIR/cert" /etc/dovecot/cert.pem
+	cp "$BATS_FILE_TMPDIR/key" /etc/dovecot/key.pem
+	echo 'alice:{PLAIN}secret' >/etc/dovecot/users
+	chmod 644 /etc/dovecot/users
+	cat >/etc/dovecot/dovecot.conf <<-'C'
+		# it is unpacked beside the other parts
+		version_ignore = yes
+		protocols =
+		log_path = /var/log/dovecot
+		ssl = required
+		ssl_cert = </etc/dovecot/cert.pem
+		ssl_key = </etc/dovecot/key.pem
+		auth_mechanisms = plain login
+		mail_location = maildir:/var/mail/smtpd/%n
+		passdb {
+			driver = passwd-file
+			args = /etc/dovecot/users
+		}
+		userdb {
+			driver = static
+			args = uid=smtpd gid=smtpd home=/var/mail/smtpd/%n
+		}
+		!include conf.d/*.conf
+	C
+	sed "$@" "$ROOT/contrib/dovecot-submission.conf" \
+	    >/etc/dovecot/conf.d/99-smtpd.conf
+	start dovecot -F >dovecot.log 2>&1
+	eventually greets 587 || { cat /var/log/dovecot; return 1; }
+}
+
+dovecot_tells() {
+	host dovecot-submissiond
+	relay
+	behind 10587 --xclient 127.0.0.1 --secured --require auth -- \
+	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
+	dovecot_with ''
+	submits 587 PLAIN secret || { cat /var/log/dovecot; return 1; }
+	was_relayed
+	[[ $received = *' with ESMTPSA '* ]]
+	submits 587 LOGIN secret
+	was_relayed
+	run ! submits 587 PLAIN wrong
+	run ! was_relayed
+}
+
+@test "mail proxies: Dovecot's submission tells smtpd who the client is, and the user" {
+	need "$SUBMISSION" dovecot socat openssl
+	lettered
+	alone "${HOSTS[@]}" -- dovecot_tells
+	grep -q 'reply=250.*client=\[198\.51\.100\.7\].*user="alice"' log
+}
+
+dovecot_logs_in() {
+	host dovecot-submissiond
+	checkpassword
+	relay
+	behind 10587 --secured --require auth \
+	    --auth '/usr/local/sbin/checkpw /bin/true' -- \
+	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
+	dovecot_with -e 's/^#\(submission_relay_\)/\1/' \
+	    -e 's/^\(submission_relay_user = \).*/\1alice/'
+	submits 587 PLAIN secret || { cat /var/log/dovecot; return 1; }
+	cp -r mail/relayed.* relayed
+}
+
+@test "mail proxies: Dovecot's submission logs in at smtpd, if so told" {
+	need "$SUBMISSION" dovecot socat openssl
+	lettered
+	alone "${HOSTS[@]}" -- dovecot_logs_in
+	grep -qx AUTH_USER=alice relayed/environment
+	grep -qx CLIENT_ADDRESS=127.0.0.1 relayed/environment
+	[[ $(header Received relayed/mail | head -n 1) = *' with ESMTPSA '* ]]
+	tail -c "$(wc -c <letter)" relayed/mail | cmp - letter
+}

@@ -6,14 +6,14 @@ load net
 : "${CLIENTS_DIR:=/opt/smtpd-clients}"
 export CLIENTS_DIR
 
-# host PACKAGE...: called by what `alone` calls.  /usr is as if these, of those
-# that .ci/install unpacks, were installed; /etc has only what users and names need;
-# /var/spool, /var/lib, /var/log, /run, /usr/local/sbin and /dev are empty, but for smtpd,
-# and what it says to syslog is in the file syslog.  /var/mail/smtpd is the
-# directory mail, with Maildirs for postmaster, alice and bob, of which bob's is
-# broken; carol has none.
-host() {
-	local n dirs=
+# a_host PACKAGE...: called by what `alone` calls.  /usr is as if these, of the
+# packages that .ci/install unpacks, were installed; /etc has only what users and
+# names need.  /dev, /run, /var/spool, /var/lib, /var/log and /usr/local/sbin are
+# empty, but for smtpd; what it says to syslog is in the file syslog.
+# /var/mail/smtpd is the directory mail, with Maildirs for postmaster, alice and
+# bob, of which bob's is broken; carol has none.
+a_host() {
+	local n user dirs=
 	for n; do
 		dirs+=$CLIENTS_DIR/$n/usr:
 	done
@@ -80,6 +80,7 @@ has_letter() {
 	n=$(($(wc -c <"$msg") - $(wc -c <letter)))
 	tail -c +$((n + 1)) "$msg" | cmp - letter || return 1
 	head -c $n "$msg" >trace
-	[ "$(grep -c ^Return-Path: trace)" = 1 ] &&
-	    [ "$(grep -c ^Received: trace)" = "${2:-2}" ] || { cat trace; return 1; }
+	cat trace
+	[ "$(grep -c ^Return-Path: trace)" = 1 ] || return 1
+	[ "$(grep -c ^Received: trace)" = "${2:-2}" ]
 }

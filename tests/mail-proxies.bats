@@ -73,7 +73,7 @@ nginx_with() {
 }
 
 nginx_tells() {
-	host nginx nginx-common libnginx-mod-mail
+	a_host nginx nginx-common libnginx-mod-mail
 	behind 10025 --xclient 127.0.0.1 -m '/var/mail/smtpd/{user}'
 	nginx_with ''
 	port=25
@@ -100,7 +100,7 @@ nginx_tells() {
 }
 
 nginx_tells_by_proxy() {
-	host nginx nginx-common libnginx-mod-mail
+	a_host nginx nginx-common libnginx-mod-mail
 	behind 10025 --proxy 127.0.0.1 -m '/var/mail/smtpd/{user}'
 	nginx_with -e 's/#\(xclient off;\)/\1/; s/#\(proxy_protocol on;\)/\1/'
 	port=25
@@ -143,22 +143,23 @@ submits() {
 # was_relayed [DIR]: once, from alice, whose login and address were told
 was_relayed() {
 	local -a dirs=(mail/relayed.*)
-	[ "${#dirs[@]}" = 1 ] && [ -d "${dirs[0]}" ] || { ls mail; return 1; }
+	[ "${#dirs[@]}" = 1 ] || return 1
+	[ -d "${dirs[0]}" ] || return 1
 	printf '%s\n' -f alice@example.org -- b@elsewhere.example \
 	    c@elsewhere.example | cmp - "${dirs[0]}/arguments" || return 1
-	grep -qx AUTH_USER=alice "${dirs[0]}/environment" &&
-	    grep -qx CLIENT_ADDRESS=198.51.100.7 "${dirs[0]}/environment" ||
-	    { cat "${dirs[0]}/environment"; return 1; }
+	cat "${dirs[0]}/environment"
+	grep -qx AUTH_USER=alice "${dirs[0]}/environment" || return 1
+	grep -qx CLIENT_ADDRESS=198.51.100.7 "${dirs[0]}/environment" || return 1
 	tail -c "$(wc -c <letter)" "${dirs[0]}/mail" | cmp - letter || return 1
 	received=$(header Received "${dirs[0]}/mail" | head -n 1)
-	[[ $received = 'from c.example '*'[198.51.100.7]'* ]] ||
-	    { echo "$received"; return 1; }
+	echo "$received"
+	[[ $received = 'from c.example '*'[198.51.100.7]'* ]] || return 1
 	rm -r "${dirs[0]}"
 }
 
 nginx_has_logins_checked() {
 	local at mechanism
-	host nginx nginx-common libnginx-mod-mail
+	a_host nginx nginx-common libnginx-mod-mail
 	checkpassword
 	relay
 	behind 10025 --xclient 127.0.0.1 -m '/var/mail/smtpd/{user}'
@@ -186,13 +187,19 @@ nginx_has_logins_checked() {
 }
 
 # a password that nginx has checked is told by XCLIENT
+# shellcheck disable=SC2016 # the variable is nginx's
 nginx_checks_logins() {
-	host nginx nginx-common libnginx-mod-mail
+	a_host nginx nginx-common libnginx-mod-mail
 	relay
 	behind 10025 --xclient 127.0.0.1 -m '/var/mail/smtpd/{user}'
 	behind 10587 --xclient 127.0.0.1 --secured --require auth -- \
 	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
-	nginx_with -e '/proxy_smtp_auth on/d' -e '/location = .587/a if ($http_auth_pass != secret) { add_header Auth-Status wrong; return 204; }'
+	# what an HTTP server of the administrator's would be asked
+	nginx_with -e '/proxy_smtp_auth on/d' -e '/location = .587/a\
+		if ($http_auth_pass != secret) {\
+			add_header Auth-Status "Invalid login";\
+			return 204;\
+		}'
 	submits 587 PLAIN secret
 	was_relayed
 	submits 587 LOGIN secret
@@ -243,7 +250,7 @@ dovecot_with() {
 }
 
 dovecot_tells() {
-	host dovecot-submissiond
+	a_host dovecot-submissiond
 	relay
 	behind 10587 --xclient 127.0.0.1 --secured --require auth -- \
 	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
@@ -265,7 +272,7 @@ dovecot_tells() {
 }
 
 dovecot_logs_in() {
-	host dovecot-submissiond
+	a_host dovecot-submissiond
 	checkpassword
 	relay
 	behind 10587 --secured --require auth \

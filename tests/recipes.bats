@@ -46,13 +46,13 @@ exim_mails() {
 }
 
 exim_by_command() {
-	host exim4-daemon-light
+	a_host exim4-daemon-light
 	exim_with ''
 	exim_mails alice@example.org bob@example.org carol@example.org
 }
 
 exim_by_socket() {
-	host exim4-daemon-light
+	a_host exim4-daemon-light
 	exim_with 's/transport = smtpd_command/transport = smtpd_socket/'
 	on_socket /run/smtpd-lmtp --lmtp -d example.org --log syslog \
 	    --maildir '/var/mail/smtpd/{user}'
@@ -83,7 +83,7 @@ exim_by_socket() {
 }
 
 exim_without_log() {
-	host exim4-daemon-light
+	a_host exim4-daemon-light
 	exim_with 's/ --log syslog/ -v/'
 	exim_mails alice@example.org carol@example.org
 }
@@ -108,7 +108,7 @@ sendmail_by_recipe() {
 	mkdir -p /etc/mail/m4 /var/spool/mqueue /var/lib/sendmail/host_status
 	# there is no DNS
 	echo hosts files >/etc/mail/service.switch
-	touch /etc/mail/{access,aliases} /etc/mail/m4/{dialup,provider}.m4
+	touch /etc/mail/aliases /etc/mail/m4/{dialup,provider}.m4
 	echo example.org >/etc/mail/local-host-names
 	awk -v recipe="$ROOT/contrib/sendmail.mc" '
 		/^MAILER_DEFINITIONS/ {
@@ -118,12 +118,12 @@ sendmail_by_recipe() {
 		{ print }' /usr/share/sendmail/cf/debian/sendmail.mc \
 	    >/etc/mail/sendmail.mc
 	m4 /etc/mail/sendmail.mc >/etc/mail/sendmail.cf
-	/usr/libexec/sendmail/makemap hash /etc/mail/access </etc/mail/access
+	/usr/libexec/sendmail/makemap hash /etc/mail/access </dev/null
 	/usr/libexec/sendmail/sendmail -bi
 }
 
 sendmail_hands_over() {
-	host sendmail-bin sendmail-cf
+	a_host sendmail-bin sendmail-cf
 	sendmail_by_recipe
 	# in the foreground
 	/usr/libexec/sendmail/sendmail -Am -i -odi -f postmaster@example.org \
@@ -204,7 +204,7 @@ removed() {
 }
 
 fetchmail_by_smtp() {
-	host fetchmail
+	a_host fetchmail
 	pop3
 	start tcpserver -HR -l mx.example 127.0.0.1 25 setpriv --reuid smtpd \
 	    --regid smtpd --clear-groups /usr/local/sbin/smtpd \
@@ -236,7 +236,7 @@ fetchmail_by_smtp() {
 }
 
 fetchmail_by_lmtp() {
-	host fetchmail
+	a_host fetchmail
 	pop3
 	on_socket /run/smtpd-lmtp --lmtp -d example.org \
 	    --maildir '/var/mail/smtpd/{user}'

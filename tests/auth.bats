@@ -643,19 +643,6 @@ barred() {
 	grep -q 'result=right user="alice"' log
 }
 
-@test "AUTH: MAIL AUTH= is taken where AUTH is offered, and only there" {
-	checker
-	said '250/2.1.0 250/2.0.0 250/2.1.0 250/2.0.0 501/5.5.4 235/2.7.0 250/2.1.0' \
-	    'MAIL FROM:<a@c.example> AUTH=<>' RSET \
-	    'MAIL FROM:<a@c.example> AUTH=e+3Dmc2@c.example' RSET \
-	    'MAIL FROM:<a@c.example> AUTH=e+3xmc2@c.example' \
-	    "AUTH PLAIN $PLAIN" 'MAIL FROM:<a@c.example> AUTH=<> SIZE=10'
-	OPTS=(-n mx.example -d example.org -m box --auth /bin/true)
-	said 555/5.5.4 'MAIL FROM:<a@c.example> AUTH=<>'
-	OPTS=(-n mx.example -d example.org -m box --secured)
-	said 555/5.5.4 'MAIL FROM:<a@c.example> AUTH=<>'
-}
-
 @test "AUTH: Received says ESMTPSA, and ESMTPS for who did not" {
 	local mail=('MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' DATA
 	    'Subject: x' '' x .)

@@ -193,16 +193,29 @@ LF_ONLY+='DATA\nSubject: x\n\nbody\n.\nQUIT\n'
 	stored_is want
 }
 
-@test "LF alone: normalized, a message of a session that began with CRLF ends by CRLF . CRLF alone" {
+@test "LF alone: normalized, where DATA itself ended in CRLF a message ends by CRLF . CRLF alone" {
 	launched
 	OPTS+=(--bare-newline normalize)
-	printf '%b' 'EHLO c.example\r\nMAIL FROM:<a@c.example>\n' \
-	    'RCPT TO:<u@example.org>\nDATA\nSubject: x\n\nbody\n.\nRSET\n.\r\n' \
-	    'still\r\n.\r\nQUIT\n' >in
+	for end in '\r\n' '\n'; do
+		rm -f box/new/*
+		printf '%b' "EHLO c.example${end}MAIL FROM:<a@c.example>$end" \
+		    "RCPT TO:<u@example.org>${end}DATA\r\n" \
+		    'Subject: x\n\nbody\n.\nRSET\n.\r\nstill\r\n.\r\nQUIT\n' >in
+		send <in
+		[ "$(codes)" = '220 250 250 250 354 250 221' ]
+		printf '%s\n' 'Subject: x' '' body . RSET . still >want
+		stored_is want
+	done
+}
+
+@test "LF alone: without normalize no LF . LF ends a message, and no command ends in LF" {
+	launched
+	printf '%b' 'EHLO c.example\r\nMAIL FROM:<a@c.example>\r\n' \
+	    'RCPT TO:<u@example.org>\r\nDATA\r\nSubject: x\n\nbody\n.\nRSET\n' \
+	    '.\r\n\r\n.\r\nNOOP\nQUIT\r\n' >in
 	send <in
-	[ "$(codes)" = '220 250 250 250 354 250 221' ]
-	printf '%s\n' 'Subject: x' '' body . RSET . still >want
-	stored_is want
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 354 550/5.5.2 500/5.5.2' ]
+	nothing_kept
 }
 
 @test "LF alone: normalized, commands may end in LF and in CRLF by turns" {
@@ -425,4 +438,124 @@ in_clear() {
 	    'EHLO d.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' \
 	    DATA 'Subject: x' '' x . QUIT
 	[[ $(header Received) = 'from d.example ('* ]]
+}
+
+# ---- addresses ----
+
+@test "addresses: dots in front, behind and doubled in a local part are taken, and mail to them is kept" {
+	table 'EHLO c.example' <<-'T'
+		250/2.1.0	MAIL FROM:<.printer@c.example>
+		250/2.0.0	RSET
+		250/2.1.0	MAIL FROM:<ilo.@c.example>
+		250/2.0.0	RSET
+		250/2.1.0	MAIL FROM:<a..b.@c.example>
+		250/2.1.5	RCPT TO:<.u@example.org>
+		250/2.1.5	RCPT TO:<u.@example.org>
+		250/2.1.5	RCPT TO:<u..v@example.org>
+		250/2.1.5	RCPT TO:u...v@example.org
+		# of a domain they are no good
+		501/5.1.3	RCPT TO:<u@example..org>
+		501/5.1.3	RCPT TO:<u@.example.org>
+	T
+	mail_to .u@example.org u..v.@example.org
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
+	[ "$(header Delivered-To | paste -sd ' ' -)" = '.u@example.org u..v.@example.org' ]
+}
+
+@test "addresses: with a template a user whose name begins with a dot is none, and no directory above is reached" {
+	mkdir -p home/{postmaster,u..v}/{tmp,new,cur} {tmp,new,cur}
+	mkdir -p home/{tmp,new,cur}
+	OPTS=(-n mx.example -d example.org -m 'home/{user}')
+	mail_to u..v@example.org
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 354 250/2.0.0 221/2.0.0' ]
+	[ "$(count home/u..v/new)" = 1 ]
+	table 'EHLO c.example' 'MAIL FROM:<a@c.example>' <<-'T'
+		550/5.1.1	RCPT TO:<.u@example.org>
+		550/5.1.1	RCPT TO:<.postmaster@example.org>
+		50*/5.1.*	RCPT TO:<.@example.org>
+		50*/5.1.*	RCPT TO:<..@example.org>
+		550/5.1.1	RCPT TO:<..u@example.org>
+	T
+	[ "$(count home)" = 1 ]
+	[ "$(count new)" = 0 ]
+}
+
+@test "addresses: blanks inside the angle brackets are taken" {
+	table 'EHLO c.example' <<-'T'
+		250/2.1.0	MAIL FROM:< a@c.example >
+		250/2.0.0	RSET
+		250/2.1.0	MAIL FROM: < a@c.example> SIZE=5
+		250/2.0.0	RSET
+		250/2.1.0	MAIL FROM:< >
+		250/2.1.5	RCPT TO:< u@example.org >
+		250/2.1.5	RCPT TO:<\tu@example.org\t>
+		501/5.1.3	RCPT TO:<u @example.org>
+	T
+	say 'MAIL FROM:< a@c.example >' 'RCPT TO:<  u@example.org >' DATA x . QUIT
+	[ "$(header Return-Path)" = '<a@c.example>' ]
+	[ "$(header Delivered-To)" = u@example.org ]
+}
+
+@test "addresses: AUTH= on MAIL is taken, offered or not, whatever its value" {
+	local with
+	for with in '' '--auth /bin/true --secured'; do
+		# shellcheck disable=SC2206 # words
+		OPTS=(-n mx.example -d example.org -m box $with)
+		AFTER=RSET table 'EHLO c.example' <<-'T'
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=<>
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=a@c.example
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=e+3Dmc2@c.example
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=e+3xmc2@c.example
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=<a@c.example>
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH=
+			250/2.1.0	MAIL FROM:<a@c.example> AUTH SIZE=5
+			250/2.1.0	MAIL FROM:<a@c.example> SIZE=5 auth=a=b
+			555/5.5.4	MAIL FROM:<a@c.example> AUTHX=a
+		T
+		[ "$(grep -c ' auth ' log)" = 0 ]
+	done
+}
+
+@test "addresses: a parameter where the path is missing is 501, and no address" {
+	AFTER=RSET table 'EHLO c.example' <<-'T'
+		501/5.*		MAIL FROM: BODY=8BITMIME
+		501/5.*		MAIL FROM:BODY=8BITMIME
+		501/5.*		MAIL FROM:SIZE=100
+		501/5.*		MAIL FROM: SIZE=100 BODY=8BITMIME
+		250/2.1.0	MAIL FROM:<SIZE=100>
+		250/2.1.0	MAIL FROM:SIZE=100@c.example
+	T
+	AFTER='' table 'EHLO c.example' 'MAIL FROM:<a@c.example>' <<-'T'
+		501/5.*		RCPT TO: NOTIFY=NEVER
+		501/5.*		RCPT TO:NOTIFY=NEVER
+		501/5.*		RCPT TO: ORCPT=rfc822;u@example.org
+		250/2.1.5	RCPT TO:NOTIFY=NEVER@example.org
+	T
+}
+
+@test "addresses: characters without width and the C1 controls are refused, with SMTPUTF8, too" {
+	local c
+	for c in '\xe2\x80\x8b' '\xe2\x81\xa0' '\xef\xbb\xbf' '\xc2\x80' \
+	    '\xc2\x85' '\xc2\x9f'; do
+		printf '%b\r\n' 'EHLO c.example' \
+		    "MAIL FROM:<a${c}b@c.example> SMTPUTF8" \
+		    "MAIL FROM:<a@c${c}.example> SMTPUTF8" \
+		    'MAIL FROM:<\xc3\xa4@c.example> SMTPUTF8' \
+		    "RCPT TO:<u${c}@example.org>" \
+		    "RCPT TO:<${c}u@example.org>" \
+		    "RCPT TO:<\"u${c}\"@example.org>" \
+		    'RCPT TO:<\xc3\xbc@example.org>' QUIT >in
+		send <in
+		[[ "$(full_codes)" = '220 250 '5*' '5*' 250/2.1.0 '5*' '5*' '5*' 250/2.1.5 221/2.0.0' ]] || {
+			echo "$c: $(full_codes)"
+			false
+		}
+		[ "$(codes | wc -w)" = 10 ]
+	done
+	# U+200C and U+200D are letters' own in some scripts
+	printf '%b\r\n' 'EHLO c.example' \
+	    'MAIL FROM:<\xd9\x86\xe2\x80\x8c\xd9\x87@c.example> SMTPUTF8' \
+	    QUIT >in
+	send <in
+	[ "$(full_codes)" = '220 250 250/2.1.0 221/2.0.0' ]
 }

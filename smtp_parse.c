@@ -1083,7 +1083,7 @@ smtp_user_matches(struct slice entry, struct slice local, struct slice user,
  * matches is not missed, and what else gets through is looked at again.
  */
 enum {
-	BLOCK = 64,
+	BLOCK = 256,
 	NOT_BEFORE = 0xff & ~('\n' | '\t' | ' '),
 	NOT_BEHIND = 0xff & ~('\n' | '\r' | '\t' | ' ' | '#'),
 	NO_CASE = 0xff & ~0x20
@@ -1157,6 +1157,10 @@ look_at_block(const struct sought *s, const char *in,
 		any[i] = hit[i] | hit[i + BLOCK / 2];
 	for (int i = 0; i < BLOCK / 4; i++)
 		any[i] |= any[i + BLOCK / 4];
+	for (int i = 0; i < BLOCK / 8; i++)
+		any[i] |= any[i + BLOCK / 8];
+	for (int i = 0; i < BLOCK / 16; i++)
+		any[i] |= any[i + BLOCK / 16];
 	memcpy(words, any, sizeof(words));
 	return (words[0] | words[1]) != 0;
 }

@@ -32,6 +32,7 @@
  * To follow a mail, start at main() at the end and read upwards; or read
  * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
  */
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -4130,44 +4131,63 @@ tls_start(void)
 
 enum found { NO, YES, UNREADABLE };
 
-/*
- * Ask a list, which is read to its end whatever is found: one that is empty or
- * ends without a newline is just being written, and tells nothing.
- */
+/* The lists of users and of domains that were asked last; they stay mapped for
+ * as long as they are the same files. */
+static struct list {
+	struct stat	 st;
+	struct slice	 text;
+} lists[2];
+
+static bool
+list_is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	    a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool
+list_map(struct list *l, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	void *p = MAP_FAILED;
+
+	if (l->text.n > 0)
+		(void)munmap((void *)(uintptr_t)l->text.p, l->text.n);
+	l->text.n = 0;
+	if (fd == -1)
+		return false;
+	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0)
+		p = mmap(NULL, (size_t)l->st.st_size, PROT_READ, MAP_PRIVATE,
+		    fd, 0);
+	else if (l->st.st_size == 0)
+		errno = 0;
+	if (p != MAP_FAILED)
+		l->text = (struct slice){ p, (size_t)l->st.st_size };
+	close(fd);
+	return p != MAP_FAILED;
+}
+
+/* Ask a list.  One that is empty or ends without a newline is just being
+ * written, and tells nothing. */
 static enum found
-list_scan(const char *path, bool (*holds)(struct slice, const void *),
+list_ask(const char *path, bool (*holds)(struct slice, const void *),
     const void *what)
 {
-	static char buf[IN_SIZE];
-	enum found found = NO;
-	struct slice in = { buf, 0 };
-	const char *lf;
-	size_t have = 0;
-	ssize_t n = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct list *l = &lists[path == conf.users];
+	struct stat st;
 
-	while (fd != -1 && have < sizeof(buf) &&
-	    (n = read(fd, buf + have, sizeof(buf) - have)) > 0) {
-		have += (size_t)n;
-		lf = memrchr(buf, '\n', have);
-		in.n = lf == NULL ? 0 : (size_t)(lf - buf) + 1;
-		if (holds(in, what))
-			found = YES;
-		/* what is left is one line, and must leave room to read */
-		have -= in.n;
-		memmove(buf, buf + in.n, have);
+	if ((l->text.n == 0 || stat(path, &st) == -1 ||
+	    !list_is_same(&st, &l->st)) && !list_map(l, path)) {
+		log_fault(errno == 0 ? "list empty" : "list", path, errno);
+		return UNREADABLE;
 	}
-	if (n == 0 && have == 0 && lseek(fd, 0, SEEK_CUR) != 0) {
-		close(fd);
-		return found;
+	if (l->text.p[l->text.n - 1] != '\n') {
+		log_fault("list incomplete", path, 0);
+		return UNREADABLE;
 	}
-	if (have == sizeof(buf))
-		errno = EMSGSIZE;
-	log_fault(n == 0 ? "list incomplete" : "list", path, n == 0 ? 0 :
-	    errno);
-	if (fd != -1)
-		close(fd);
-	return UNREADABLE;
+	return holds(l->text, what) ? YES : NO;
 }
 
 static bool
@@ -4186,7 +4206,7 @@ domain_find(struct slice domain)
 		return YES;
 	for (size_t i = 0; i < conf.domains && found != YES; i++) {
 		if (domains[i].p[0] == '@')
-			one = list_scan(domains[i].p + 1, list_domain,
+			one = list_ask(domains[i].p + 1, list_domain,
 			    &domain);
 		else
 			one = smtp_domain_matches(domains[i], domain) ? YES :
@@ -4251,7 +4271,7 @@ user_find(struct slice local, struct slice domain)
 	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
 		return asked[i].found;
 	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
-	asked[i].found = list_scan(conf.users, list_user, &who);
+	asked[i].found = list_ask(conf.users, list_user, &who);
 	asked[i].who = SMTP_TEXT(asked[i].text);
 	if (!t.cut && asked[i].found != UNREADABLE)
 		smtp_put(&asked[i].who, smtp_written(&t));

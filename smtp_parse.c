@@ -868,7 +868,7 @@ smtp_put_lenient(struct smtp_text *t, unsigned lenient)
 		"name-before-brackets", "blank-in-brackets", "dots",
 		"trailing-dot", "source-route", "no-domain",
 		"long-local-part", "underscore-in-domain", "tab-for-blank",
-		"auth-parameter"
+		"auth-parameter", "no-helo", "lf-line", "bare-newline"
 	};
 	const char *comma = "";
 
@@ -1862,7 +1862,7 @@ smtp_parse_policy(struct slice in, struct smtp_policy *p)
 /* ---- neighbours ------------------------------------------------------- */
 
 enum {
-	PP2_HEAD = 16,		/* signature, version and command, family, length */
+	PP2_HEAD = 16,		/* signature, version, family, length */
 	PP2_TYPE_SSL = 0x20,
 	PP2_SUBTYPE_SSL_VERSION = 0x21,
 	PP2_SUBTYPE_SSL_CIPHER = 0x23,

@@ -204,7 +204,11 @@ enum {				/* what is taken that RFC 5321 has not */
 	SMTP_LENIENT_LONG_LOCAL_PART = 1 << 9,	/* over 64 octets */
 	SMTP_LENIENT_UNDERSCORE_IN_DOMAIN = 1 << 10,	/* a@b_c */
 	SMTP_LENIENT_TAB_FOR_BLANK = 1 << 11,	/* before a parameter */
-	SMTP_LENIENT_AUTH_PARAMETER = 1 << 12	/* AUTH= with no xtext */
+	SMTP_LENIENT_AUTH_PARAMETER = 1 << 12,	/* AUTH= with no xtext */
+	/* these are for the caller to find */
+	SMTP_LENIENT_NO_HELO = 1 << 13,		/* MAIL before it */
+	SMTP_LENIENT_LF_LINE = 1 << 14,		/* a command ended by LF */
+	SMTP_LENIENT_BARE_NEWLINE = 1 << 15	/* mended in a message */
 };
 
 struct smtp_path {
@@ -447,7 +451,7 @@ struct smtp_arguments {		/* .p NULL: not to be replaced */
 	struct slice	 domain;
 	struct slice	 extension;	/* empty for none */
 	struct slice	 sender;	/* as smtp_put_address writes it */
-	bool		 quoted;	/* recipient's local part needs quotes */
+	bool		 quoted;	/* recipient's local part must be */
 	bool		 sender_quoted;	/* sender's does */
 };
 

@@ -321,8 +321,8 @@ static struct {
 	bool		 terminal;	/* by hand, at a terminal */
 	bool		 socket;	/* fd 1 is one */
 	bool		 socket_in;	/* fd 0 is one */
-	bool		 file;		/* fd 1 is one, and never makes us wait */
-	bool		 no_stderr;	/* fd 2 was the connection, or closed */
+	bool		 file;		/* fd 1 is one: it never blocks */
+	bool		 no_stderr;	/* fd 2 was the connection, or shut */
 	mode_t		 stderr_mode;	/* what it is, as st_mode has it */
 	bool		 unix_socket;	/* fd 0 is one of this machine's */
 	bool		 listening;	/* fd 0 is no connection at all */
@@ -631,6 +631,7 @@ static struct {
 	uint64_t		 refused;	/* messages */
 	uint64_t		 refusals;	/* of whatever */
 	uint64_t		 notes;		/* of what was accepted */
+	unsigned		 lenient;	/* SMTP_LENIENT_ bits */
 	bool			 deferred;
 	/* the message that is under way, for its faults */
 	struct slice		 id;
@@ -912,6 +913,9 @@ log_said(struct slice said)
 static _Noreturn void
 leave(enum exit_status status, const char *how)
 {
+	char buf[SMTP_ESCAPED_MAX];
+	struct smtp_text lenient = SMTP_TEXT(buf);
+
 	log_begin(LOG_INFO, "session");
 	log_client();
 	log_plain("end", smtp_slice(how));
@@ -921,6 +925,9 @@ leave(enum exit_status status, const char *how)
 		log_number("refusals-not-logged", logged.refusals -
 		    REFUSALS_LOGGED);
 	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
+	smtp_put_lenient(&lenient, logged.lenient);
+	if (lenient.n > 0)
+		log_quoted("lenient", smtp_written(&lenient));
 	if (logged.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
@@ -1047,15 +1054,15 @@ static const char *const reply_text[SAYINGS] = {
 	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
 	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
 	[SAY_FAULT]	= "451 4.3.0 Local fault, try again later",
-	[SAY_NO_LINKS]	= "451 4.3.0 The mailbox's file system has no hard links",
-	[SAY_POLICY]	= "451 4.3.5 No word from the policy server, try again later",
-	[SAY_MISCONFIGURED] = "451 4.3.5 Delivery is not set up right, try again later",
+	[SAY_NO_LINKS]	= "451 4.3.0 No hard links where the mailbox is",
+	[SAY_POLICY]	= "451 4.3.5 The policy server is silent, try later",
+	[SAY_MISCONFIGURED] = "451 4.3.5 Not set up right, try again later",
 	[SAY_TOO_MANY]	= "452 4.5.3 Too many recipients",
-	[SAY_CANT_CREATE] = "452 4.2.0 The mailbox can't be written, try again later",
+	[SAY_CANT_CREATE] = "452 4.2.0 Mailbox not writable, try again later",
 	[SAY_QUOTA]	= "452 4.2.2 Over quota, try again later",
 	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
 	[SAY_NO_TLS]	= "454 4.7.0 TLS is not to be had, try again later",
-	[SAY_AUTH_FAULT] = "454 4.7.0 The password can't be checked, try again later",
+	[SAY_AUTH_FAULT] = "454 4.7.0 No check of passwords now, try later",
 	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
 	[SAY_LHLO]	= "500 LMTP is not spoken here",
 	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
@@ -1422,10 +1429,12 @@ net_skip_line(void)
 	}
 }
 
-/* The next line of so many octets at most, without its end; LINE_NONE at end
- * of input.  An LF that is no line end may be part of a bad line, to which there
- * is one reply; but a client that says nothing behind it waits for one: LINE_BARE,
- * and what it has said up to there is passed over. */
+/*
+ * The next line of so many octets at most, without its end; LINE_NONE at end
+ * of input.  An LF that is no line end may be part of a bad line, to which
+ * there is one reply.  But a client that says nothing behind it waits for a
+ * reply: LINE_BARE, and what it has said up to there is passed over.
+ */
 static enum net_line
 net_line(struct slice *line, size_t max)
 {
@@ -1525,7 +1534,7 @@ static struct {
 	bool			 big;
 	bool			 in_body;
 	bool			 begun;		/* its first line is known */
-	size_t			 at;		/* where it begins in file_buf */
+	size_t			 at;		/* its place in file_buf */
 	enum outcome		 outcome;	/* see worsen() */
 	struct smtp_text	 id;
 	char			 id_text[64];
@@ -2113,7 +2122,8 @@ maildir_look(const char *path, struct stat *st)
 		return FAULT;
 	}
 	n = strlen(maildir_root_path);
-	if (n > 1 && (strncmp(real, maildir_root_path, n) != 0 || real[n] != '/')) {
+	if (n > 1 && (strncmp(real, maildir_root_path, n) != 0 ||
+	    real[n] != '/')) {
 		log_fault("alias leads out of the template", path, 0);
 		return FAULT;
 	}
@@ -3178,7 +3188,7 @@ program_environment(const struct rcpt *r)
 	helper_env("MESSAGE_ID", smtp_written(&message.id));
 }
 
-/* What an exit status means: that of sysexits.h, qmail-command(8), the shell. */
+/* What an exit status means: sysexits.h's, qmail-command(8)'s, the shell's. */
 static enum outcome
 outcome_of_exit(int status)
 {
@@ -3459,7 +3469,7 @@ program_sync(void)
 }
 
 /* Run for every recipient that is no loop, and not equal to one before; the
- * outcomes are theirs, and told, if that is given, is called when one is known. */
+ * outcomes are theirs; told, if it is given, is called when one is known. */
 static enum outcome
 program_commit(void (*told)(const struct rcpt *))
 {
@@ -3688,7 +3698,7 @@ policy_spawn(void)
 	return pid != -1;
 }
 
-/* A path with arguments, or to what is no socket, is a program; so is a name. */
+/* A name is a program; so is a path with arguments, or to what is no socket. */
 static bool
 policy_is_program(void)
 {
@@ -4569,6 +4579,9 @@ do_mail(struct session *s, struct slice arg)
 	}
 	if (mail.dsn)
 		log_dsn(s, arg);
+	logged.lenient |= path.lenient | mail.lenient;
+	if (s->helo_n == 0)
+		logged.lenient |= SMTP_LENIENT_NO_HELO;
 	envelope.utf8 = mail.smtputf8;
 	envelope.each = conf.lmtp || mail.prdr;
 	envelope.size = mail.has_size ? mail.size : 0;
@@ -4761,6 +4774,7 @@ do_rcpt(struct session *s, struct slice arg)
 	}
 	if (dsn)
 		log_dsn(s, arg);
+	logged.lenient |= path.lenient;
 	envelope.rcpts++;
 	envelope_enter(r);
 	s->chunk_refused = false;
@@ -4928,8 +4942,8 @@ message_verdict(void)
 		return say_bare();
 	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
 		return SAY_LOOP;
-	/* so many of them are a loop by themselves, but not where we are no more
-	 * than passed through */
+	/* so many of them are a loop by themselves, but not where mail is only
+	 * passed through */
 	if (message.delivered >= HOPS_MAX && !conf.program_once)
 		return SAY_LOOP;
 	return SAY_NOTHING;
@@ -5089,8 +5103,8 @@ tally_say(const struct tally *t, const char *words)
 
 /*
  * A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
- * became of it.  Where a program runs for one after the other, each is told when
- * its run has ended: that is no secret while the next one runs.
+ * became of it.  Where a program runs for one after the other, each is told
+ * when its run has ended: no reply that is decided waits for the next run.
  */
 static struct {
 	struct tally	 tally;
@@ -5223,6 +5237,8 @@ message_end(struct session *s)
 	memset(&each, 0, sizeof(each));
 	if (smtp_header_end(&message.header, &name, &value))
 		message_field(name, value);
+	if (message.data.bare && conf.normalize)
+		logged.lenient |= SMTP_LENIENT_BARE_NEWLINE;
 	say = message_verdict();
 	/* what was said before does not wait for this message's delivery */
 	net_flush();
@@ -5300,7 +5316,7 @@ chunk_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
 
 /* A chunk that is none of a message.  The first one behind a sender who was
  * refused, or recipients who all were, or behind a chunk that was, is an error,
- * and the others that the client had sent by then are part of it (RFC 3030, 2). */
+ * and what the client had sent behind it by then is part of it (RFC 3030, 2). */
 static enum reply
 chunk_astray(struct session *s)
 {
@@ -5956,6 +5972,8 @@ command_line(struct session *s, struct slice line)
 	if (c != NULL && c->junk)
 		session_junk(s);
 	session_errors(s);
+	if (net.lf_alone && !peer.by_hand)
+		logged.lenient |= SMTP_LENIENT_LF_LINE;
 	s->to = smtp_slice("");
 	say = command_run(s, c, arg);
 	if (c != NULL && c->run == do_mail)
@@ -6594,7 +6612,7 @@ conf_option(const struct option_row *o, const char *given, const char *value)
 	}
 }
 
-/* What a placeholder brings is the client's, and may be no part of a command. */
+/* What a placeholder brings is the client's, and must be in no command. */
 static void
 conf_check_shell(char *const argv[])
 {
@@ -6726,8 +6744,8 @@ conf_found(const char *name)
 	return false;
 }
 
-/* Under a launcher, what would refuse all mail for good is told at once, and the
- * client to come back. */
+/* Under a launcher, what would refuse all mail for good is told at once, and
+ * the client to come back. */
 static void
 conf_check(void)
 {
@@ -6763,8 +6781,8 @@ conf_finish(void)
 }
 
 /*
- * --test.  A line says what holds, "warning:" what is unwise and "problem:" what
- * keeps mail out; the last is "ok", or how many problems there are.
+ * --test.  A line says what holds, "warning:" what is unwise and "problem:"
+ * what keeps mail out; the last is "ok", or how many problems there are.
  */
 static unsigned test_problems;
 
@@ -7072,7 +7090,8 @@ session_end(void)
 #ifdef __linux__
 /*
  * Landlock: from here on nothing may be written but below the Maildirs' root
- * (if that is not there, nothing at all), and nothing executed.  ABI 1 could not link from tmp/ to new/.  The numbers
+ * (if that is not there, nothing at all), and nothing executed.  ABI 1 could
+ * not link from tmp/ to new/.  The numbers
  * are the kernel's (linux/landlock.h), which not every libc's headers have.
  */
 static void

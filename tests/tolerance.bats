@@ -559,3 +559,83 @@ in_clear() {
 	send <in
 	[ "$(full_codes)" = '220 250 250/2.1.0 221/2.0.0' ]
 }
+
+# ---- each leniency is named in the session's line ----
+
+# lenient WANT LINE...: in a session of these lines and QUIT it is said that
+# these leniencies were used; an empty WANT: that none was
+lenient() {
+	local want=$1 got
+	shift
+	say "$@" QUIT
+	got=$(sed -n 's/.*: session .* lenient="\([^"]*\)".*/\1/p' log)
+	[ "$(grep -c ': session ' log)" = 1 ] && [ "$got" = "$want" ] || {
+		printf '%s: wanted "%s", got "%s"\n' "$*" "$want" "$got"
+		cat out
+		return 1
+	}
+	[ -n "$want" ] || [[ "$(cat log)" != *lenient=* ]]
+}
+
+@test "lenient: each leniency that a client used is named in its session's line" {
+	local hello='EHLO c.example' from='MAIL FROM:<a@c.example>' bad=0
+	launched
+	while IFS='|' read -r want line; do
+		case $line in
+		MAIL*)	lenient "$want" "$hello" "$(printf %b "$line")" || bad=1 ;;
+		*)	lenient "$want" "$hello" "$from" "$(printf %b "$line")" ||
+			bad=1 ;;
+		esac
+		grep -q '^250 2\.1\.[05] ' out
+	done <<-'T'
+		no-brackets|MAIL FROM:a@c.example
+		no-brackets|RCPT TO:u@example.org
+		blank-before-colon|MAIL FROM :<a@c.example>
+		blank-after-colon|MAIL FROM: <a@c.example>
+		blank-after-colon|RCPT TO: <u@example.org>
+		name-before-brackets|MAIL FROM:John Doe <a@c.example>
+		blank-in-brackets|RCPT TO:< u@example.org >
+		dots|RCPT TO:<u..v@example.org>
+		dots|MAIL FROM:<.a@c.example>
+		trailing-dot|RCPT TO:<u@example.org.>
+		source-route|RCPT TO:<@c.example:u@example.org>
+		no-domain|RCPT TO:<u>
+		underscore-in-domain|MAIL FROM:<a@c_d.example>
+		tab-for-blank|MAIL FROM:<a@c.example>\tSIZE=5
+		auth-parameter|MAIL FROM:<a@c.example> AUTH=a=b
+		no-brackets,blank-after-colon|MAIL FROM: a@c.example
+		blank-after-colon,dots|MAIL FROM: <a..b@c.example>
+	T
+	[ $bad = 0 ]
+}
+
+@test "lenient: of a client that keeps to the standard nothing is said" {
+	launched
+	lenient '' 'EHLO c.example' 'MAIL FROM:<a@c.example> SIZE=5 AUTH=<>' \
+	    'RCPT TO:<u@example.org>' 'RCPT TO:<Postmaster>' \
+	    'rcpt to:<"a b"@example.org>' 'VRFY u' DATA 'Subject: x' '' x .
+	lenient '' 'HELO c.example' 'MAIL FROM:<>' RSET NOOP
+	# nor of what was refused
+	lenient '' 'EHLO c.example' 'MAIL FROM: <a@c..example>' 'RCPT FOO'
+}
+
+@test "lenient: those of a session are together, each once, whatever it does between" {
+	launched
+	lenient 'no-brackets,blank-after-colon,dots' 'EHLO c.example' \
+	    'MAIL FROM: <a@c.example>' RSET 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:u@example.org' 'RCPT TO: <u..@example.org>' RSET \
+	    'EHLO c.example' 'MAIL FROM: <a@c.example>'
+}
+
+@test "lenient: MAIL without HELO, LF alone and a bare newline that was normalized are named, too" {
+	launched
+	say 'MAIL FROM:<a@c.example>' QUIT
+	[[ "$(grep ': session ' log)" = *' lenient="no-helo"'* ]]
+	OPTS+=(--bare-newline normalize)
+	printf 'EHLO c.example\nQUIT\n' >in
+	send <in
+	[ "$(codes)" = '220 250 221' ]
+	[[ "$(grep ': session ' log)" = *' lenient="lf-line"'* ]]
+	lenient bare-newline 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+	    'RCPT TO:<u@example.org>' DATA $'x\ny' .
+}

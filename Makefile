@@ -10,7 +10,8 @@ PROGNAME = smtpd
 CC       = cc
 MUSL     = musl-gcc
 CFLAGS   = -O2 -g
-STD      = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+STD      = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	   -D_TIME_BITS=64 -DVERSION='"$(VERSION)"'
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
 	   -Wmissing-prototypes -Wstrict-prototypes -Wvla
 HARDEN   = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
@@ -26,7 +27,7 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static run serve check check-asan gates bench fuzz lint \
+.PHONY: all static run serve check check-asan check-32 gates bench fuzz lint \
 	install uninstall dist clean
 
 all: smtpd
@@ -46,6 +47,10 @@ smtpd-static: $(SRC) smtp_parse.h
 
 smtpd-asan: $(SRC) smtp_parse.h
 	$(CC) $(STD) $(WARN) $(CPPFLAGS) $(SANITIZE) -o $@ $(SRC)
+
+# large files and inodes, and the years after 2038, where a long has 32 bits
+smtpd-32: $(SRC) smtp_parse.h
+	$(CC) -m32 $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $(SRC)
 
 # the limits of one session made short enough to be tested
 smtpd-hasty: $(SRC) smtp_parse.h
@@ -77,6 +82,16 @@ check-asan:
 	@CC='$(CC)' sh tests/setup
 	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-asan bash tests/run $(TESTS)
+
+# what meets files, sizes and times
+TESTS_32 = tests/maildir.bats tests/template.bats tests/data.bats \
+	   tests/bdat.bats tests/faults.bats tests/cross.bats \
+	   tests/limits.bats tests/log.bats tests/program.bats tests/rcpt.bats
+
+check-32:
+	@CC='$(CC)' sh tests/setup
+	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver
+	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-32 bash tests/run $(TESTS_32)
 
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1
@@ -115,5 +130,5 @@ dist:
 	git archive --prefix=smtpd-$(VERSION)/ -o smtpd-$(VERSION).tar.gz HEAD
 
 clean:
-	rm -rf smtpd smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
+	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
 	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz

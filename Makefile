@@ -6,6 +6,8 @@ PREFIX   = /usr/local
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
 PROGNAME = smtpd
+PORT     = 2525
+PROGRAM  =
 
 CC       = cc
 MUSL     = musl-gcc
@@ -69,7 +71,7 @@ run: smtpd
 	@cd run/new && cat "$$(ls -t | head -n 1)"
 
 serve: smtpd
-	@sh contrib/serve ./smtpd 2525
+	@sh contrib/serve ./smtpd $(PORT) run $(PROGRAM)
 
 # TESTS='tests/data.bats tests/mail.bats' runs these only; tests/run has the
 # rest of the settings
@@ -109,22 +111,28 @@ fuzz:
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/run .ci/run .ci/install
-	shellcheck -s sh tests/gates tests/setup contrib/run contrib/run-tls contrib/serve \
+	shellcheck -s sh tests/gates tests/setup contrib/remains contrib/run \
+	  contrib/run-tls contrib/serve \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC)
 	mandoc -Tlint -Wwarning smtpd.8
 
+# each is copied beside its place and renamed, so that a launcher finds the old
+# one or the new one at any moment, and whole
 install: all
 	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
-	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME)
-	cp smtpd $(DESTDIR)$(SBINDIR)/$(PROGNAME)
-	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)
-	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
-	chmod 644 $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+	cp smtpd $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
+	chmod 755 $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
+	mv -f $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new $(DESTDIR)$(SBINDIR)/$(PROGNAME)
+	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
+	chmod 644 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
+	mv -f $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new \
+	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+	@DESTDIR='$(DESTDIR)' sh contrib/remains
 
 dist:
 	git archive --prefix=smtpd-$(VERSION)/ -o smtpd-$(VERSION).tar.gz HEAD

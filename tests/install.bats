@@ -88,6 +88,61 @@ files() {
 	[ "$(codes)" = '220 221' ]
 }
 
+# watching: the programs that install uses, each of which notes in the file gone
+# when the installed smtpd, before or after it, is not there or cannot run
+watching() {
+	local p
+	mkdir watch
+	for p in cp mv rm ln install chmod; do
+		cat >"watch/$p" <<-S
+			#!/bin/sh
+			see() { "$PWD/dest/usr/local/sbin/smtpd" --version >/dev/null 2>&1 || echo "$p \$*" >>"$PWD/gone"; }
+			echo "$p" >>"$PWD/watched"
+			see "\$@"
+			"$(command -v "$p")" "\$@"
+			status=\$?
+			see "\$@"
+			exit \$status
+		S
+		chmod 755 "watch/$p"
+	done
+}
+
+@test "install: at each moment of a second install a program that runs is there" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	watching
+	PATH=$PWD/watch:$PATH mk install DESTDIR="$PWD/dest"
+	[ -s watched ]
+	cat gone || :
+	[ ! -e gone ]
+	[ "$(files dest | wc -l)" = 2 ]
+}
+
+@test "install: uninstall says what remains, and says nothing where nothing does" {
+	tree
+	mk install DESTDIR="$PWD/dest"
+	mk uninstall DESTDIR="$PWD/dest"
+	[ ! -s make.out ]
+	mkdir -p dest/etc/systemd/system dest/etc/tmpfiles.d \
+	    dest/var/mail/smtpd/postmaster
+	: >dest/etc/systemd/system/smtpd.socket
+	: >dest/etc/systemd/system/smtpd@.service
+	: >dest/etc/systemd/system/sshd.socket
+	: >dest/etc/tmpfiles.d/smtpd.conf
+	printf '%s\n' '#smtp stream tcp /usr/local/sbin/smtpd smtpd' >dest/etc/inetd.conf
+	mk install DESTDIR="$PWD/dest"
+	mk uninstall DESTDIR="$PWD/dest"
+	cat make.out
+	sed -n "s|^ .*$PWD/dest||p" make.out >named
+	printf '%s\n' /etc/systemd/system/smtpd.socket \
+	    /etc/systemd/system/smtpd@.service /etc/tmpfiles.d/smtpd.conf \
+	    /var/mail/smtpd | cmp - named
+	grep -v '^#' "$ROOT/contrib/inetd.conf" >dest/etc/inetd.conf
+	mk uninstall DESTDIR="$PWD/dest"
+	grep "$PWD/dest/etc/inetd.conf" make.out
+}
+
 @test "install: PREFIX, SBINDIR and MANDIR are honoured, by uninstall too" {
 	tree
 	mk install DESTDIR="$PWD/dest" PREFIX=/opt/mail

@@ -111,8 +111,8 @@ fuzz:
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/run .ci/run .ci/install
-	shellcheck -s sh tests/gates tests/setup contrib/remains contrib/run \
-	  contrib/run-tls contrib/serve \
+	shellcheck -s sh tests/gates tests/setup contrib/mailbox contrib/remains contrib/run \
+	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC)

@@ -24,7 +24,7 @@ install_in() {
 	    "$1"/etc/{dovecot,systemd/system,systemd/system.conf.d}
 	cp "$SMTPD" "$1/usr/local/sbin/smtpd"
 	cp "$CONTRIB"/with-* "$1/usr/local/sbin/"
-	cp "$CONTRIB"/mail-* "$1/usr/local/bin/"
+	cp "$CONTRIB"/mail-* "$CONTRIB/my-delivery" "$1/usr/local/bin/"
 	cp "$CONTRIB"/{procmailrc,maildroprc} "$1/etc/smtpd/"
 	cp "$CONTRIB"/smtpd.sysusers "$1/etc/sysusers.d/smtpd.conf"
 	cp "$CONTRIB"/{smtpd.socket,smtpd@.service} "$1/etc/systemd/system/"
@@ -215,6 +215,40 @@ defers_when_full() {
 	got $BOXES/bob bob@example.org
 	[ "$(inside bash -c "stat -c '%U %a' $BOXES/alice/new/*")" = \
 	    'smtpd 600' ]
+}
+
+@test "with-procmail: case and extension do not matter; an unknown user is 550 5.1.1; a folder takes its extension" {
+	machine procmail
+	inside mkdir -p $BOXES/alice/.lists/{new,cur,tmp}
+	inside chown -R smtpd:smtpd $BOXES/alice/.lists
+	hand_over with-procmail Alice+Other@example.org
+	got $BOXES/alice Alice+Other@example.org
+	hand_over with-procmail nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+	hand_over with-procmail nosuch@example.org alice+lists@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+	got $BOXES/alice/.lists alice+lists@example.org
+	[ "$(in_box $BOXES/alice)" = 1 ]
+	inside rm -r $BOXES/alice/.lists
+}
+
+@test "with-procmail: if postmaster's Maildir is missing too, unknown users are deferred" {
+	machine procmail
+	inside mv $BOXES/postmaster $BOXES/away
+	hand_over with-procmail nosuch@example.org
+	inside mv $BOXES/away $BOXES/postmaster
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+@test "procmailrc: called without {user} it defers, and files nothing" {
+	machine procmail
+	a_letter
+	letter_to alice@example.org >in
+	run_recipe smtpd --domain example.org -- \
+	    procmail -t -Y -p -m /etc/smtpd/procmailrc
+	[[ $(verdict) = 451/4.3.* ]]
+	run inside find $BOXES -type f
+	[ -z "$output" ]
 }
 
 @test "with-procmail: Content-Length is left as it came" {
@@ -681,15 +715,21 @@ post() {
 	grep -qE "^X-[A-Za-z-]+: $id\$" fields
 }
 
-@test "mail-to-webhook: 2xx is delivered, 413 and 422 refuse, the rest defers" {
+@test "mail-to-webhook: 2xx is delivered; 4xx refuses but where it is about the set-up; the rest defers; the status is told" {
 	an_application
 	while read -r answer want; do
 		post "$answer"
 		echo "$answer: $(verdict)"
 		[[ $(verdict) = "$want" ]]
+		[ "${answer:0:1}" = 2 ] || grep -q "^[45].*HTTP $answer" out
 	done <<-'T'
 		201 250/2.0.0
 		204 250/2.0.0
+		400 554/5.3.0
+		401 451/4.3.0
+		403 451/4.3.0
+		404 451/4.3.0
+		405 451/4.3.0
 		413 554/5.3.0
 		422 554/5.3.0
 		301 451/4.3.0
@@ -703,6 +743,43 @@ post() {
 	post 200
 	[ "$(verdict)" = 451/4.3.0 ]
 	[ "$status" = 75 ]
+}
+
+@test "mail-to-webhook, mail-to-command: without an argument the log has the usage, and the mail is deferred" {
+	local name
+	for name in mail-to-webhook mail-to-command; do
+		OPTS=(-n mx.example -d example.org --spool . --
+		    "$CONTRIB/$name")
+		mail_to u@example.org
+		[ "$(verdict)" = 451/4.3.5 ]
+		grep -q "usage: $name" log
+	done
+}
+
+# ---- a script of one's own --------------------------------------------------
+
+@test "my-delivery: its exit status and its words are the reply" {
+	machine
+	more=()
+	inside mkdir -p $BOXES/tickets/{new,cur,tmp}
+	inside chown -R smtpd:smtpd $BOXES/tickets
+	a_letter
+	letter_to tickets+7@example.org >in
+	run_recipe smtpd --domain example.org -- /usr/local/bin/my-delivery
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/tickets tickets+7@example.org
+	letter_to noreply@example.org >in
+	run_recipe smtpd --domain example.org -- /usr/local/bin/my-delivery
+	grep -q '^550 5\.7\.1 nobody reads noreply' out
+	letter_to other@example.org >in
+	run_recipe smtpd --domain example.org -- /usr/local/bin/my-delivery
+	grep -q '^550 5\.1\.1 there is only tickets here' out
+	inside mv $BOXES/tickets/tmp $BOXES/tickets/away
+	letter_to tickets@example.org >in
+	run_recipe smtpd --domain example.org -- /usr/local/bin/my-delivery
+	inside mv $BOXES/tickets/away $BOXES/tickets/tmp
+	grep -q '^451 4\.3\.0 it could not be stored' out
+	[ "$(in_box $BOXES/tickets)" = 1 ]
 }
 
 # ---- the units -------------------------------------------------------------
@@ -761,6 +838,102 @@ mailed() {
 	[ "$(verdict)" = 451/4.3.0 ]
 }
 
+# program COMMAND...: the ExecStart of mda.conf has it, instead of procmail; the
+# drop-ins named in $with are there as well
+program() {
+	local etc=/etc/systemd/system/smtpd@.service.d conf
+	unit mda.conf
+	inside sed -i "s|^\\(ExecStart=-.*\\) procmail .*|\\1 $*|" "$etc/mda.conf"
+	for conf in "${with[@]}"; do
+		inside tee "$etc/$conf" <"$CONTRIB/$conf" >/dev/null
+	done
+	inside systemctl daemon-reload
+	inside systemctl cat smtpd@.service | grep -F "$*"
+}
+
+@test "mda.conf: a script in /usr/local/bin, and mail-to-command, run under the strict unit" {
+	machine
+	local with=()
+	inside mkdir -p $BOXES/tickets/{new,cur,tmp}
+	inside chown -R smtpd:smtpd $BOXES/tickets
+	program my-delivery
+	mailed tickets@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/tickets tickets@example.org
+	program mail-to-command cp /dev/stdin $BOXES/alice/new/copied
+	mailed alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	got $BOXES/alice alice@example.org
+	program mail-to-command false
+	mailed alice@example.org
+	plain_unit
+	[ "$(verdict)" = 451/4.3.0 ]
+}
+
+@test "mda.conf: what was delivered is synced before 250" {
+	grep -q '^ExecStart=-.* --sync /var/mail/smtpd ' "$CONTRIB/mda.conf"
+	machine
+	local with=()
+	program mail-to-command true
+	inside sed -i 's|--sync /var/mail/smtpd|--sync /no/such/place|' \
+	    /etc/systemd/system/smtpd@.service.d/mda.conf
+	inside systemctl daemon-reload
+	mailed alice@example.org || :
+	plain_unit
+	[[ $(codes) = 421* || $(verdict) = 451/* ]]
+}
+
+@test "mda.conf: 50 MB for two recipients pass, where the spool and the Maildirs are memory" {
+	machine procmail
+	inside bash -c 'mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /var/mail &&
+		mkdir -p /var/mail/smtpd/{alice,bob,postmaster}/{new,cur,tmp} &&
+		chown -R smtpd:smtpd /var/mail/smtpd && chmod 1777 /tmp'
+	unit mda.conf
+	inside bash -c "$(declare -f converse); "'
+		line=$(printf %098d 0)
+		converse 127.0.0.1 25 "EHLO c.example" "MAIL FROM:<a@c.example>" \
+		    "RCPT TO:<alice@example.org>" "RCPT TO:<bob@example.org>" \
+		    DATA "$(yes "$line"$'"'\r'"' | head -n 510000; printf x)"$'"'\r\n.'"' QUIT' >out
+	for user in alice bob; do
+		[ "$(in_box $BOXES/$user)" = 1 ] || : >missing
+	done
+	inside umount /var/mail
+	plain_unit
+	cat out
+	[ "$(verdict)" = 250/2.0.0 ]
+	[ ! -e missing ]
+}
+
+@test "mda-network.conf: mail-to-webhook posts under the strict unit; without it the mail is deferred" {
+	machine curl
+	local with=()
+	a_letter
+	inside python3 -u -c '
+import http.server
+class App(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        n = int(self.headers["Content-Length"])
+        open("/root/posted", "wb").write(self.rfile.read(n))
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8025), App).serve_forever()
+' >/dev/null 2>&1 3>&- &
+	background=$!
+	up() { inside bash -c '(exec 9<>/dev/tcp/127.0.0.1/8025) 2>/dev/null'; }
+	eventually up
+	program mail-to-webhook http://localhost:8025/
+	mailed alice@example.org
+	[ "$(verdict)" = 451/4.3.0 ]
+	run ! inside test -e /root/posted
+	with=(mda-network.conf)
+	program mail-to-webhook http://localhost:8025/
+	mailed alice@example.org
+	plain_unit
+	[ "$(verdict)" = 250/2.0.0 ]
+	inside cat /root/posted >posted
+	is_whole posted alice@example.org
+}
+
 @test "mda-suid.conf: procmail -d delivers the exact bytes to a system user" {
 	machine procmail
 	inside bash -c 'printf "DEFAULT=\$HOME/Maildir/\n" >/home/alice/.procmailrc
@@ -775,10 +948,10 @@ mailed() {
 	[ "$(inside bash -c "stat -c %U /home/alice/Maildir/new/*")" = alice ]
 }
 
-@test "mda.conf, mda-suid.conf and policy.conf: systemd-analyze verify has nothing to say" {
+@test "mda.conf, mda-network.conf, mda-suid.conf and policy.conf: systemd-analyze verify has nothing to say" {
 	need systemd-analyze
 	local conf
-	for conf in mda.conf mda-suid.conf policy.conf; do
+	for conf in mda.conf mda-network.conf mda-suid.conf policy.conf; do
 		mkdir -p "$conf.d/smtpd@.service.d"
 		cp "$CONTRIB"/smtpd{.socket,@.service} "$conf.d/"
 		cp "$CONTRIB/$conf" "$conf.d/smtpd@.service.d/"

@@ -116,7 +116,6 @@ A='MAIL FROM:<a@c.example>'
 		555/5.5.4 MAIL FROM:<a@c.example> TRANSID=<1@c.example>
 		555/5.5.4 MAIL FROM:<a@c.example> SUBMITTER=a@c.example
 		555/5.5.4 MAIL FROM:<a@c.example> SOLICIT=org.example:ADV:ADLT
-		555/5.5.4 MAIL FROM:<a@c.example> AUTH=<>
 		555/5.5.4 MAIL FROM:<a@c.example> CONPERM
 		555/5.5.4 MAIL FROM:<a@c.example> ALT-ADDRESS=a@c.example
 		555/5.5.4 MAIL FROM:<a@c.example> XFOO=1

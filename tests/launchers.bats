@@ -42,7 +42,7 @@ contrib() {
 	    -e "s|\(--maildir [^ ]*\)|\1 --verbose|" \
 	    -e "s|^smtp |$port |; s| smtpd \($SMTPD\)| $me \1|" \
 	    -e "s|\(user.*= \)smtpd|\1$me|" \
-	    -e "s| 0 smtp | 0 $port |; s|\(id -[ug] \)smtpd|\1$me|"
+	    -e "s| 0 smtp | 0 $port |; s|\(id -[ug] \)smtpd|\1$me|g"
 }
 
 # launch COMMAND...: in a process group of its own, until $port is listened on

@@ -169,8 +169,6 @@ offer() {
 		501/5.1.3	<..@example.org>
 		501/5.1.3	<../x@example.org>
 		501/5.1.3	<a/../b@example.org>
-		501/5.1.3	<.a@example.org>
-		501/5.1.3	<a..b@example.org>
 		501/5.1.3	<u@example.org/../x>
 		501/5.1.3	<u@example.org;id>
 		501/5.1.3	<u@$(id).example.org>

@@ -577,7 +577,9 @@ peer_descriptors(void)
 	    st[2].st_ino == st[0].st_ino) || (st[2].st_dev == st[1].st_dev &&
 	    st[2].st_ino == st[1].st_ino));
 	/* a person's terminal may well be all three, and so may /dev/null */
-	if (same && !S_ISCHR(st[2].st_mode)) {
+	if (S_ISCHR(st[2].st_mode) && !(launched && isatty(2)))
+		same = false;
+	if (same) {
 		peer.no_stderr = true;
 		null = open("/dev/null", O_WRONLY);
 		if (null == -1 || dup2(null, 2) == -1)

@@ -4961,11 +4961,15 @@ log_is_flooded(void)
 static void
 log_message(enum reply say)
 {
-	if (reply_words(say)[0] != '2' && log_is_flooded())
+	const struct slice words = { reply_words(say), 3 };
+
+	if (words.p[0] != '2' && log_is_flooded())
 		return;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
-	log_plain("reply", (struct slice){ reply_words(say), 3 });
+	log_plain("reply", words);
+	if (words.p[0] != '2')
+		log_quoted("text", smtp_slice(words.p + 4));
 	log_number("size", message.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();

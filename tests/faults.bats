@@ -576,3 +576,25 @@ holds() {
 	wait "$server" || status=$?
 	[ "$status" = 1 ]
 }
+
+# ---- lists -----------------------------------------------------------------
+
+@test "faults: a list that is emptied in place while it is read ends no session" {
+	yes alice@example.org | head -n 5000 >users
+	OPTS+=(-u "$PWD/users")
+	# it is open, and what is done with it is held up before it is closed
+	under_strace -P "$PWD/users" -e trace=close \
+	    -e inject=close:delay_enter=500ms:when=1
+	connect
+	ask 'MAIL FROM:<a@c.example>'
+	printf 'RCPT TO:<bob@example.org>\r\n' >&"$to"
+	eventually grep -q '^close' trace
+	: >users
+	receive
+	# by what was read, or by what is left
+	[[ $reply = 550/5.1.1 ]] || [[ $reply = 451/4.3.0 ]]
+	ask 'RCPT TO:<alice@example.org>'
+	[ "$reply" = 451/4.3.0 ]
+	hangup
+	[ "$status" = 75 ]
+}

@@ -2,7 +2,7 @@
 # goes away, or only looks whether anybody is there
 # http://cr.yp.to/checkpwd/interface.html; Postfix, SMTPD_POLICY_README
 
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # OPTS is each test's
+# shellcheck disable=SC2015,SC2016,SC2030,SC2031,SC2153,SC2154 # OPTS is each test's
 load live
 
 teardown() {

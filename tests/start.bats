@@ -2,7 +2,7 @@
 # line, the host's name, options of others, and --test, which tells beforehand
 # inetd.conf(5), systemd.socket(5), sendmail(8)
 
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # OPTS is each test's
+# shellcheck disable=SC2015,SC2016,SC2030,SC2031,SC2153,SC2154 # OPTS is each test's
 load live
 
 SESSION='EHLO c.example\r\nFOO\r\nMAIL FROM:<a@c.example>\r\n'

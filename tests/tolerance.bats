@@ -2,7 +2,7 @@
 # RFC 5321 sections 2.3.8 and 4.1.1.3; RFC 4954 section 4; Postfix,
 # XCLIENT_README; zabbix and nagios modules look for a word in the greeting
 
-# shellcheck disable=SC2030,SC2031,SC2153,SC2154 # OPTS is each test's own
+# shellcheck disable=SC2015,SC2030,SC2031,SC2153,SC2154 # OPTS is each test's own
 load live
 
 # the name alice and the password "Sesam, 1"
@@ -258,7 +258,7 @@ told_line() {
 		told_line 3 'Subject: x\r\n\r\nx\ny\r\nz\rz'
 		told_line 4 'Subject: x\r\n\r\nx\r\n\r'
 		told_line 5 '1\r\n2\r\n3\r\n4\r\n5\n6\r\n7'
-		told_line 2 '.\n\r\nx\ny\r\n' || told_line 1 '.\n\r\nx\ny\r\n'
+		told_line 1 '.\n\r\nx\ny\r\n'
 		told_line 1001 "$(printf 'line\\r\\n%.0s' {1..1000})x\\ny"
 	done
 }
@@ -546,11 +546,11 @@ in_clear() {
 		    "RCPT TO:<\"u${c}\"@example.org>" \
 		    'RCPT TO:<\xc3\xbc@example.org>' QUIT >in
 		send <in
-		[[ "$(full_codes)" = '220 250 '5*' '5*' 250/2.1.0 '5*' '5*' '5*' 250/2.1.5 221/2.0.0' ]] || {
+		[ "$(codes | sed -E 's/\b5[0-9]{2}/5xx/g')" = \
+		    '220 250 5xx 5xx 250 5xx 5xx 5xx 250 221' ] || {
 			echo "$c: $(full_codes)"
 			false
 		}
-		[ "$(codes | wc -w)" = 10 ]
 	done
 	# U+200C and U+200D are letters' own in some scripts
 	printf '%b\r\n' 'EHLO c.example' \

@@ -2226,29 +2226,42 @@ box_close(void)
 	maildir.tmp = maildir.new = -1;
 }
 
+/* What could not be opened: the box's directory, or a part of it. */
 static enum outcome
-box_open_failed(const char *path)
+box_open_failed(const char *path, const char *part)
 {
-	enum outcome o = failed("open", path);
+	const int error = errno;
+	char buf[PATH_MAX + 8];
+	struct smtp_text t = SMTP_TEXT(buf);
+	const char *whole;
+	enum outcome o;
 
+	smtp_puts(&t, path);
+	smtp_puts(&t, part);
+	whole = smtp_string(&t);
+	errno = error;
+	o = failed("open", whole);
 	box_close();
 	return o;
 }
 
-/* The two directories within a box's; neither is ever a link. */
-static bool
+/* The two directories within a box's; neither is ever a link.  NULL, or which
+ * of them failed. */
+static const char *
 box_open_parts(int dir)
 {
 	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
-	if (fstat(dir, &maildir.st) == 0) {
-		maildir.give = geteuid() == 0 && (maildir.st.st_uid != 0 ||
-		    maildir.st.st_gid != getegid());
-		maildir.tmp = openat(dir, "tmp", FLAGS);
-		if (maildir.tmp != -1)
-			maildir.new = openat(dir, "new", FLAGS);
-	}
-	return maildir.new != -1 && fstat(maildir.new, &maildir.new_st) == 0;
+	if (fstat(dir, &maildir.st) == -1)
+		return "";
+	maildir.give = geteuid() == 0 && (maildir.st.st_uid != 0 ||
+	    maildir.st.st_gid != getegid());
+	maildir.tmp = openat(dir, "tmp", FLAGS);
+	if (maildir.tmp == -1)
+		return "/tmp";
+	maildir.new = openat(dir, "new", FLAGS);
+	return maildir.new != -1 && fstat(maildir.new, &maildir.new_st) == 0 ?
+	    NULL : "/new";
 }
 
 /* Open a box.  With one Maildir for all it stays open for the session. */
@@ -2259,8 +2272,8 @@ box_open(size_t b)
 	const char *path = conf.maildir;
 	char user[SMTP_MAILBOX_MAX];
 	struct smtp_text t = SMTP_TEXT(box_path);
+	const char *part;
 	struct smtp_values v;
-	bool well;
 	int dir;
 
 	logged.mailbox = maildir.template ? box_path : path;
@@ -2276,15 +2289,15 @@ box_open(size_t b)
 	maildir.here = b;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1)
-		return box_open_failed(path);
-	well = box_open_parts(dir);
-	if (well && maildir.template && (maildir.st.st_dev != r->dev ||
+		return box_open_failed(path, "");
+	part = box_open_parts(dir);
+	if (part == NULL && maildir.template && (maildir.st.st_dev != r->dev ||
 	    maildir.st.st_ino != r->ino)) {
 		errno = ESTALE;
-		well = false;
+		part = "";
 	}
 	close(dir);
-	return well ? DONE : box_open_failed(path);
+	return part == NULL ? DONE : box_open_failed(path, part);
 }
 
 /* The one Maildir that is open may have been moved away since, or another
@@ -6871,7 +6884,7 @@ test_links(const char *path)
 		smtp_put_number(&t, (uint64_t)own_pid);
 		(void)smtp_string(&t);
 	}
-	if (dir != -1 && box_open_parts(dir))
+	if (dir != -1 && box_open_parts(dir) == NULL)
 		fd = openat(maildir.tmp, names[0], O_WRONLY | O_CREAT |
 		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	error = errno;

@@ -275,7 +275,7 @@ dovecot_logs_in() {
 	a_host dovecot-submissiond
 	checkpassword
 	relay
-	behind 10587 --secured --require auth \
+	behind 10587 --spool /tmp --secured --require auth \
 	    --auth '/usr/local/sbin/checkpw /bin/true' -- \
 	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
 	dovecot_with -e 's/^#\(submission_relay_\)/\1/' \

@@ -6485,7 +6485,7 @@ static const struct option_row options[] = {
 	{ 'b', "", "s", set_bs, NULL, 0, 0,
 	    "ignored, as sendmail's" },
 	{ 'o', "", "X", set_ignored, NULL, 0, 0,
-	    "ignored, as sendmail's: -odb, -oi and the like" },
+	    "ignored, as sendmail's, with any letters" },
 	{ 'V', "version", NULL, NULL, NULL, 0, 0, "print the version" },
 	{ 'h', "help", NULL, NULL, NULL, 0, 0, "print this" }
 };

@@ -325,3 +325,60 @@ landlock() {
 	[ "$(runtime smtpd@.service)" -gt 7200000000 ]
 	[ "$(runtime smtpd-fast@.service)" -gt 7200000000 ]
 }
+
+# test_unit: contrib's, in the machine; its output is in said, its status in $ended
+test_unit() {
+	inside tee /root/test-unit <"$CONTRIB/test-unit" >/dev/null
+	ended=0
+	inside timeout 30 sh /root/test-unit >said 2>&1 || ended=$?
+	cat said
+	# and nothing of it stays
+	run ! inside bash -c 'ls /run/systemd/system/smtpd-test* /run/smtpd-test*'
+}
+
+@test "test-unit: it says what holds in the unit as it stands" {
+	listen "$CONTRIB/smtpd@.service"
+	test_unit
+	[ "$ended" = 0 ]
+	grep -qE 'domain.*example\.org' said
+	grep -qF '/var/mail/smtpd/{user}' said
+	eventually all_ended
+	delivers 127.0.0.5 127.0.0.1
+}
+
+@test "test-unit: a Maildir that the unit does not let smtpd write is found, where --test alone finds nothing" {
+	inside mkdir -p /var/mail/all/{new,cur,tmp}
+	inside chown -R smtpd:smtpd /var/mail/all
+	sed 's|--maildir [^ ]*|--maildir /var/mail/all|' \
+	    "$CONTRIB/smtpd@.service" >unit
+	listen "$PWD/unit"
+	inside setpriv --reuid=smtpd --regid=smtpd --clear-groups \
+	    /usr/local/sbin/smtpd --test -d example.org -m /var/mail/all
+	test_unit
+	[ "$ended" = 78 ]
+	grep -q /var/mail/all said
+}
+
+@test "test-unit: the drop-ins of the unit count" {
+	listen "$CONTRIB/smtpd@.service"
+	inside mkdir -p /etc/systemd/system/smtpd@.service.d
+	printf '[Service]\nExecStart=\nExecStart=-/usr/local/sbin/smtpd -d other.example -m %s\n' \
+	    $BOX | inside tee /etc/systemd/system/smtpd@.service.d/own.conf
+	inside systemctl daemon-reload
+	test_unit
+	inside rm -r /etc/systemd/system/smtpd@.service.d
+	inside systemctl daemon-reload
+	[ "$ended" = 0 ]
+	grep -q 'other\.example' said
+	run ! grep -q 'example\.org' said
+}
+
+@test "both units: mail for the domain in them is taken, and the host's name is no domain of ours" {
+	for unit in smtpd@.service smtpd-fast@.service; do
+		listen "$CONTRIB/$unit"
+		talk 127.0.0.1 'EHLO c.example' 'MAIL FROM:<a@c.example>' \
+		    'RCPT TO:<postmaster@example.org>' \
+		    'RCPT TO:<postmaster@mx.example>' QUIT >out
+		[ "$(codes)" = '220 250 250 250 550 221' ]
+	done
+}

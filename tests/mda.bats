@@ -919,6 +919,7 @@ class App(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 8025), App).serve_forever()
 ' >/dev/null 2>&1 3>&- &
 	background=$!
+	# shellcheck disable=SC2317 # eventually calls it
 	up() { inside bash -c '(exec 9<>/dev/tcp/127.0.0.1/8025) 2>/dev/null'; }
 	eventually up
 	program mail-to-webhook http://localhost:8025/

@@ -3,7 +3,7 @@
 # standard input as if they had been pasted; systemd, booted by sdboot.sh, has a
 # network of its own and so port 25.
 
-# shellcheck disable=SC2016 # what stands in single quotes is for another shell
+# shellcheck disable=SC2094,SC2016 # what stands in single quotes is for another shell
 # shellcheck disable=SC2030,SC2031 # bats runs each test in a shell of its own
 
 load helper
@@ -130,8 +130,8 @@ is_open() {
 # nobody is refused, and the host's name is no domain of ours
 delivers() {
 	eventually is_open
-	inside rm -rf /var/mail/smtpd/alice/new/mail
-	block 'Does it work?' 1 | sed 's/^/cd; domain=example.org; /' |
+	inside find /var/mail/smtpd/alice/new -type f -delete
+	block 'Does it work?' 1 | sed 's/^/cd \/; domain=example.org; /' |
 	    inside bash -s >said 2>&1 || :
 	cat said
 	grep -q '<~\* *250 2\.0\.0\|<-  250 2\.0\.0' said
@@ -146,8 +146,15 @@ delivers() {
 	grep -q '550 5\.7\.1' said
 }
 
+# no_process: none of smtpd's user is left
+no_process() {
+	! inside pgrep -u smtpd
+}
+
 # uninstalled: the last commands, for all launchers
 uninstalled() {
+	# while a mail reader or a session is there, userdel(8) refuses
+	eventually no_process
 	paste_in 'Upgrade, uninstall' 5
 	grep -q /var/mail/smtpd said
 	run ! grep -qE 'account|/etc/' said
@@ -287,6 +294,19 @@ delivers_again() {
 	block smtpd 1 | sed -n 's/ *#.*//; /run/p' >block
 	(cd src && bash -se <../block) >said 2>&1 || { cat said; false; }
 	grep -q '^Subject: The first mail' said
+}
+
+@test "readme: --auth with blanks is a line of a --config file, where a launcher knows no quotes" {
+	printf '#!/bin/sh\ncat <&3 >/dev/null\n[ "$1 $2" = "a b" ]\n' >checker
+	chmod 755 checker
+	printf '%s\n' 'domain example.org' 'maildir box' "auth $PWD/checker a b" \
+	    >conf
+	# shellcheck disable=SC2034 # helper.bash uses it
+	OPTS=(-n mx.example --secured --config conf)
+	launched
+	say 'EHLO c.example' 'AUTH PLAIN AGFsaWNlAHNlY3JldA==' QUIT
+	[ "$(codes)" = '220 250 235 221' ]
+	grep -q -- "--config" "$ROOT/contrib/inetd.conf" "$ROOT/README.md"
 }
 
 @test "readme: every block of commands is run by a test here, or is make's" {

@@ -53,6 +53,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -4156,12 +4157,24 @@ tls_start(void)
 
 enum found { NO, YES, UNREADABLE };
 
-/* The lists of users and of domains that were asked last; they stay mapped for
- * as long as they are the same files. */
+/*
+ * The lists of users and of domains that were asked last; they stay mapped for
+ * as long as they are the same files.  One that is cut short while we look at
+ * it, which list_ask() alone does, has us jump back there.
+ */
+static sigjmp_buf list_cut;
+
 static struct list {
 	struct stat	 st;
 	struct slice	 text;
 } lists[2];
+
+static void
+on_list_cut(int sig)
+{
+	(void)sig;
+	siglongjmp(list_cut, 1);
+}
 
 static bool
 list_is_same(const struct stat *a, const struct stat *b)
@@ -4194,6 +4207,12 @@ list_map(struct list *l, const char *path)
 	return p != MAP_FAILED;
 }
 
+static bool
+list_is_whole(struct slice text)
+{
+	return text.p[text.n - 1] == '\n';
+}
+
 /* Ask a list.  One that is empty or ends without a newline is just being
  * written, and tells nothing. */
 static enum found
@@ -4201,6 +4220,7 @@ list_ask(const char *path, bool (*holds)(struct slice, const void *),
     const void *what)
 {
 	struct list *l = &lists[path == conf.users];
+	struct sigaction sa = { .sa_handler = on_list_cut };
 	struct stat st;
 
 	if ((l->text.n == 0 || stat(path, &st) == -1 ||
@@ -4208,11 +4228,11 @@ list_ask(const char *path, bool (*holds)(struct slice, const void *),
 		log_fault(errno == 0 ? "list empty" : "list", path, errno);
 		return UNREADABLE;
 	}
-	if (l->text.p[l->text.n - 1] != '\n') {
-		log_fault("list incomplete", path, 0);
-		return UNREADABLE;
-	}
-	return holds(l->text, what) ? YES : NO;
+	sigaction(SIGBUS, &sa, NULL);
+	if (sigsetjmp(list_cut, 1) == 0 && list_is_whole(l->text))
+		return holds(l->text, what) ? YES : NO;
+	log_fault("list incomplete", path, 0);
+	return UNREADABLE;
 }
 
 static bool

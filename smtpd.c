@@ -4221,6 +4221,7 @@ list_ask(const char *path, bool (*holds)(struct slice, const void *),
 {
 	struct list *l = &lists[path == conf.users];
 	struct sigaction sa = { .sa_handler = on_list_cut };
+	volatile enum found found = UNREADABLE;
 	struct stat st;
 
 	if ((l->text.n == 0 || stat(path, &st) == -1 ||
@@ -4230,9 +4231,12 @@ list_ask(const char *path, bool (*holds)(struct slice, const void *),
 	}
 	sigaction(SIGBUS, &sa, NULL);
 	if (sigsetjmp(list_cut, 1) == 0 && list_is_whole(l->text))
-		return holds(l->text, what) ? YES : NO;
-	log_fault("list incomplete", path, 0);
-	return UNREADABLE;
+		found = holds(l->text, what) ? YES : NO;
+	sa.sa_handler = SIG_DFL;
+	sigaction(SIGBUS, &sa, NULL);
+	if (found == UNREADABLE)
+		log_fault("list incomplete", path, 0);
+	return found;
 }
 
 static bool

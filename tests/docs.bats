@@ -3,10 +3,11 @@
 
 load helper
 
-# in_help: the options of --help, one a line, with their hyphens
+# in_help: the options of --help, one a line, with their hyphens; -odb and the
+# like are examples of -oX
 in_help() {
 	"$SMTPD" --help | grep -oE -e '(^|[ ,[])--?[[:alpha:]][[:alnum:]-]*' |
-	    sed 's/^[ ,[]//' | sort -u
+	    sed 's/^[ ,[]//; /^-o[a-z]/d' | sort -u
 }
 
 # in_page: the options that smtpd.8 has an entry for

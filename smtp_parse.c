@@ -2572,7 +2572,7 @@ decode_text(struct smtp_data *d, bool dots, struct slice *in,
 		return;
 	if (in->p[0] == '\r') {
 		*in = drop(*in, 1);
-		if (d->newline == SMTP_LF)
+		if (d->newline == SMTP_LF && !d->normalize)
 			bare(d, '\r', out);
 		else
 			d->at = AT_CR;
@@ -2603,7 +2603,8 @@ decode(struct smtp_data *d, bool dots, struct slice *in, struct smtp_room *out)
 			break;
 		case AT_DOT:
 			d->at = AT_TEXT;
-			if (in->p[0] == '\r' && d->newline != SMTP_LF)
+			if (in->p[0] == '\r' &&
+			    (d->newline != SMTP_LF || d->normalize))
 				d->at = AT_DOTCR;
 			else if (in->p[0] != '\n' || d->newline != SMTP_LF)
 				break;

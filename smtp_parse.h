@@ -771,7 +771,8 @@ enum smtp_status smtp_parse_bdat(struct slice in, uint64_t *size, bool *last);
 
 enum smtp_newline {
 	SMTP_CRLF,		/* an LF or CR that is no part of one is bare */
-	SMTP_LF			/* by hand: LF is the line end, CR is bare */
+	SMTP_LF			/* LF is the line end, and CR is bare; but
+				 * normalized, CRLF is a line end, too */
 };
 
 struct smtp_data {		/* all zero but the first two, to begin */

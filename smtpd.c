@@ -163,6 +163,7 @@ static struct {
 	bool		 relay;
 	bool		 verbose;
 	bool		 test;
+	bool		 no_domain;	/* none was given, and we have none */
 } conf = {
 	.label = "unknown-8bit",
 	.size = 50 * 1024 * 1024,
@@ -547,7 +548,10 @@ peer_find(void)
 	    !peer_from_env("SOCAT_PEERADDR", "SOCAT_PEERPORT", true) &&
 	    !peer_from_env("NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT", true))
 		peer_from_socket();
-	peer.local = peer.address.n == 0 && (peer.by_hand || peer.unix_socket);
+	/* who is named, though not so that we understand it, is not from here */
+	peer.local = peer.address.n == 0 && (peer.by_hand ||
+	    (peer.unix_socket && peer_env("TCPREMOTEIP") == NULL &&
+	    peer_env("REMOTE_HOST") == NULL));
 }
 
 /*
@@ -636,6 +640,7 @@ static struct {
 	uint64_t		 notes;		/* of what was accepted */
 	unsigned		 lenient;	/* SMTP_LENIENT_ bits */
 	bool			 deferred;
+	void			(*unfinished)(void);	/* see message_end() */
 	/* the message that is under way, for its faults */
 	struct slice		 id;
 	const char		*mailbox;
@@ -919,6 +924,8 @@ leave(enum exit_status status, const char *how)
 	char buf[SMTP_ESCAPED_MAX];
 	struct smtp_text lenient = SMTP_TEXT(buf);
 
+	if (logged.unfinished != NULL)
+		logged.unfinished();
 	log_begin(LOG_INFO, "session");
 	log_client();
 	log_plain("end", smtp_slice(how));
@@ -1416,6 +1423,7 @@ static enum net_line
 net_skip_line(void)
 {
 	struct slice in = net_buffered();
+	bool lf = false;	/* it may be all that comes, see net_line() */
 	size_t n, body;
 
 	for (;;) {
@@ -1424,10 +1432,11 @@ net_skip_line(void)
 			net_used(n);
 			return LINE_LONG;
 		}
+		lf = lf || (in.n > 0 && memchr(in.p, '\n', in.n) != NULL);
 		/* a CR may be half of the line's end */
 		net_used(in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n);
-		if (net_fill(0) == 0)
-			return LINE_NONE;
+		if (net_fill(lf ? BARE_SECONDS * 1000 : 0) == 0)
+			return lf ? LINE_LONG : LINE_NONE;
 		in = net_buffered();
 	}
 }
@@ -3382,7 +3391,7 @@ program_start(const struct rcpt *r)
 	if (lseek(file.fd, 0, SEEK_SET) == -1)
 		return failed("lseek", conf.spool);
 	if (pipe2(out, O_CLOEXEC) == -1)
-		return failed("pipe", NULL);
+		return failed("pipe", program.argv[0]);
 	set_nonblocking(out[0]);
 	pid = helper_spawn(program.argv, (int[]){ file.fd, out[1], out[1] },
 	    3);
@@ -3602,6 +3611,7 @@ static struct {
 	int		 fd;
 	pid_t		 pid;		/* of a program; 0: none */
 	bool		 failed;
+	bool		 told;		/* why it is not asked */
 	size_t		 n;		/* octets in policy_in */
 } policy = { .fd = -1 };
 
@@ -3993,7 +4003,12 @@ auth_check(struct slice user, struct slice password)
 	case 100:
 		return AUTH_WRONG;
 	default:
-		log_fault("checkpassword's exit status", name, 0);
+		log_begin(LOG_ERR, "fault");
+		log_client();
+		log_quoted("what", smtp_slice("checkpassword"));
+		log_quoted("path", smtp_slice(name));
+		log_number("exit", (uint64_t)WEXITSTATUS(status));
+		log_end();
 		return AUTH_FAULT;
 	}
 }
@@ -4196,11 +4211,10 @@ list_map(struct list *l, const char *path)
 	l->text.n = 0;
 	if (fd == -1)
 		return false;
+	errno = 0;
 	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0)
 		p = mmap(NULL, (size_t)l->st.st_size, PROT_READ, MAP_PRIVATE,
 		    fd, 0);
-	else if (l->st.st_size == 0)
-		errno = 0;
 	if (p != MAP_FAILED)
 		l->text = (struct slice){ p, (size_t)l->st.st_size };
 	close(fd);
@@ -4740,8 +4754,10 @@ say_policy(const struct session *s, struct slice recipient)
 	if (conf.policy == NULL)
 		return SAY_NOTHING;
 	if (peer.address.n == 0 && !peer.local) {
-		log_fault("policy: not asked about a client without address",
-		    conf.policy, 0);
+		if (!policy.told)
+			log_fault("policy: not asked about a client without "
+			    "address", conf.policy, 0);
+		policy.told = true;
 		return SAY_POLICY;
 	}
 	if (envelope.instance.n == 0)
@@ -5168,10 +5184,21 @@ each_say(const struct rcpt *r, enum reply all)
 	tally_add(&each.tally, say);
 }
 
+/* The reply goes out before the next run begins. */
 static void
 each_told(const struct rcpt *r)
 {
 	each_say(r, SAY_NOTHING);
+	net_flush();
+}
+
+/* The client has left when some had the message and others not yet. */
+static void
+each_unfinished(void)
+{
+	logged.unfinished = NULL;
+	if (each.said > 0)
+		log_message(each.tally.good > 0 ? SAY_DELIVERED : SAY_FAULT);
 }
 
 /* Those that were not said yet; returned is what all come to: delivered if to
@@ -5285,9 +5312,11 @@ message_end(struct session *s)
 	say = message_verdict();
 	/* what was said before does not wait for this message's delivery */
 	net_flush();
+	logged.unfinished = each_unfinished;
 	if (say == SAY_NOTHING && message.outcome == DONE)
 		worsen(&message.outcome, delivery_commit(envelope.each ?
 		    each_told : NULL));
+	logged.unfinished = NULL;
 	/* boxes that stand by themselves tell what became of each */
 	if (say == SAY_NOTHING && message.outcome != DONE &&
 	    (conf.maildir == NULL || !envelope.each))
@@ -5633,7 +5662,7 @@ do_auth(struct session *s, struct slice arg)
 	if (s->state != S_IDLE || peer.login.n > 0)
 		return SAY_ORDER;
 	if (arg.n == 0)
-		return SAY_NEED_ARG;
+		return auth_failed(s, SAY_NEED_ARG);
 	while (n < arg.n && arg.p[n] != ' ' && arg.p[n] != '\t')
 		n++;
 	mechanism.n = n;
@@ -6123,6 +6152,8 @@ session_proxy(void)
 	if (!p.local)
 		proxy_take(&p);
 	net_used(used);
+	/* the header is not the client's */
+	net.received = net_buffered().n;
 }
 
 /* By hand: what is missing is told before anything is said. */
@@ -6211,7 +6242,8 @@ die(enum exit_status status, const char *format, ...)
 	va_end(ap);
 	/* by hand they may both be one pipe; nothing was said there yet */
 	if (!peer.no_stderr || peer.by_hand)
-		(void)dprintf(peer.no_stderr ? 1 : 2, "smtpd: %s\n", buf);
+		(void)dprintf(peer.no_stderr ? 1 : 2, "%ssmtpd: %s\n",
+		    peer.no_stderr ? "421 " : "", buf);
 	if (!peer.by_hand) {
 		openlog("smtpd", LOG_PID, LOG_MAIL);
 		syslog(LOG_ERR, "%s", buf);
@@ -6763,6 +6795,15 @@ conf_hostname(void)
 	conf.hostname = smtp_is_host(smtp_slice(host)) ? host : "localhost";
 }
 
+static bool
+conf_runs(const char *path)
+{
+	struct stat st;
+
+	return access(path, X_OK) == 0 && stat(path, &st) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
 /* Is the program where posix_spawnp(3) looks for it? */
 static bool
 conf_found(const char *name)
@@ -6772,16 +6813,16 @@ conf_found(const char *name)
 	struct smtp_text t;
 
 	if (strchr(name, '/') != NULL)
-		return access(name, X_OK) == 0;
+		return conf_runs(name);
 	for (; dir != NULL; dir = *end == ':' ? end + 1 : NULL) {
 		end = strchr(dir, ':');
 		if (end == NULL)
 			end = dir + strlen(dir);
 		t = SMTP_TEXT(buf);
 		smtp_put(&t, (struct slice){ dir, (size_t)(end - dir) });
-		smtp_puts(&t, "/");
+		smtp_puts(&t, end > dir ? "/" : "./");
 		smtp_puts(&t, name);
-		if (smtp_string(&t) != NULL && access(t.p, X_OK) == 0)
+		if (smtp_string(&t) != NULL && conf_runs(t.p))
 			return true;
 	}
 	return false;
@@ -6794,8 +6835,7 @@ conf_check(void)
 {
 	if (delivery_none())
 		die(EXIT_CONFIG, "neither --maildir nor a program given");
-	if (conf.domains == 0 && !conf.relay &&
-	    strchr(conf.hostname, '.') == NULL)
+	if (conf.no_domain)
 		die(EXIT_CONFIG, "no --domain given, and the host name, %s, is "
 		    "no domain with a dot", conf.hostname);
 	if (conf.program != NULL && !conf_found(conf.program[0]))
@@ -6811,6 +6851,8 @@ conf_finish(void)
 	(void)setenv("PATH", SAFE_PATH, 0);
 	if (conf.hostname == NULL)
 		conf_hostname();
+	conf.no_domain = conf.domains == 0 && !conf.relay && !peer.by_hand &&
+	    strchr(conf.hostname, '.') == NULL;
 	if (!peer.by_hand && !conf.test)
 		conf_check();
 	if (conf.domains == 0 && (!peer.by_hand || conf.program != NULL))
@@ -6858,15 +6900,17 @@ test_list(const char *what, const char *path)
 		test_problem(what, path, strerror(errno));
 	else if (n == -1)
 		test_problem(what, path, "it is empty");
-	else if (read(fd, &last, 1) != 1 || last != '\n')
+	else if (read(fd, &last, 1) != 1)
+		test_problem(what, path, "it is empty");
+	else if (last != '\n')
 		test_problem(what, path, "its last line has no newline");
 	if (fd != -1)
 		close(fd);
 }
 
-/* A word in braces that is nearly one of ours. */
+/* A word in braces that is nearly one of ours; the first ones hold there. */
 static void
-test_braces(const char *what, const char *text)
+test_braces(const char *what, const char *text, size_t holds)
 {
 	static const char known[][12] = { "user", "domain", "extension",
 	    "recipient", "sender", "recipients" };
@@ -6882,6 +6926,8 @@ test_braces(const char *what, const char *text)
 		word.n = (size_t)(end - open) - 1;
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 			d = smtp_distance(word, smtp_slice(known[i]));
+			if (i >= holds && d == 0)
+				d = 1;
 			if (d < least)
 				least = d;
 		}
@@ -6982,6 +7028,9 @@ test_domains(void)
 		test_maildir(domains[i]);
 		tested = true;
 	}
+	if (conf.no_domain)
+		test_problem("domain", conf.hostname, "no --domain given, and "
+		    "no dot in the host name");
 	if (conf.domains == 0)
 		printf("domain * (by hand; %s under a launcher)\n",
 		    strchr(conf.hostname, '.') != NULL ? conf.hostname :
@@ -7007,7 +7056,7 @@ test_delivery(void)
 		test_problem("maildir", "(none)", "and no program either");
 	if (conf.maildir != NULL) {
 		printf("maildir %s\n", conf.maildir);
-		test_braces("maildir", conf.maildir);
+		test_braces("maildir", conf.maildir, 3);
 	}
 	if (conf.program == NULL)
 		return;
@@ -7016,7 +7065,7 @@ test_delivery(void)
 		printf(" %s", conf.program[i]);
 	printf("\n");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
-		test_braces("argument", conf.program[i]);
+		test_braces("argument", conf.program[i], 6);
 	test_program(conf.program[0]);
 	printf("spool %s\nprogram-timeout %llu\n", conf.spool,
 	    (unsigned long long)conf.program_timeout);

@@ -135,10 +135,11 @@ load parse
 	S
 	"$DRIVER" data lf-normalize <<-'S'
 		a\rb\n.\n		end|a b\n|5||bare	by hand
-		a\r\n.\n		end|a \n|4||bare	before LF
-		a\n.\r\n.\n		end|a\n \n|6||bare	behind the dot: no end
+		a\r\n.\n		end|a\n|3|		CRLF is a line end, too
+		a\n.\r\n.\n		end|a\n|3|.\n		and may be the last
+		a\n.\rb\n.\n		end|a\n b\n|7||bare	behind the dot: no end
 		a\r.\n.\n		end|a .\n|5||bare	before it
-		\r			more| |1||bare		nothing waits behind CR
+		\r			more||0|		what may yet be CRLF is held back
 		a\n.\n			end|a\n|3|		without one nothing is noted
 	S
 }
@@ -226,7 +227,7 @@ load parse
 	S
 	"$DRIVER" chunk lf-normalize <<-'S'
 		a\rb\n	a b\n|5|bare	by hand
-		a\r\n	a \n|4|bare	before LF
+		a\r\n	a\n|3		CRLF is a line end, too
 		a\r	a \n|2|bare	left over at the end
 	S
 	"$DRIVER" chunk lf <<-'S'

@@ -1269,21 +1269,36 @@ struct decoded {
 	size_t	 used;			/* of the input, if there is an end */
 };
 
+/* may a CR be part of a line end? */
+static bool
+takes_crlf(const struct smtp_data *how)
+{
+	return how->newline == SMTP_CRLF || how->normalize;
+}
+
+/* how long the line end is that stands there; 0: none does */
+static size_t
+line_end_at(struct slice in, size_t i, const struct smtp_data *how)
+{
+	if (takes_crlf(how) && in.n - i >= 2 &&
+	    memcmp(in.p + i, "\r\n", 2) == 0)
+		return 2;
+	return how->newline == SMTP_LF && in.n > i && in.p[i] == '\n';
+}
+
 /* what smtp_data and smtp_chunk do, for who knows the whole input */
 static void
 model(struct slice in, const struct smtp_data *how, bool chunk,
     struct decoded *m)
 {
-	const enum smtp_newline newline = how->newline;
-	const char *eol = newline == SMTP_LF ? "\n" : "\r\n";
-	const size_t len = strlen(eol);
 	bool bol = true;
-	size_t i = 0, n;
+	size_t i = 0, n, len;
 
 	memset(m, 0, sizeof(*m));
 	while (i < in.n) {
 		n = in.n - i;
-		if (n >= len && memcmp(in.p + i, eol, len) == 0) {
+		len = line_end_at(in, i, how);
+		if (len > 0) {
 			m->stored[m->n++] = '\n';
 			m->octets += 2;
 			i += len;
@@ -1291,18 +1306,19 @@ model(struct slice in, const struct smtp_data *how, bool chunk,
 			continue;
 		}
 		if (bol && !chunk && in.p[i] == '.') {
-			m->end = n > len && memcmp(in.p + i + 1, eol, len) == 0;
+			len = line_end_at(in, i + 1, how);
+			m->end = len > 0;
 			m->used = i + 1 + len;
 			if (m->end || n == 1)
 				return;
-			if (n == 2 && in.p[i + 1] == '\r' && newline != SMTP_LF)
+			if (n == 2 && in.p[i + 1] == '\r' && takes_crlf(how))
 				return;
 			i++;
 			bol = false;
 			continue;
 		}
 		bol = false;
-		if (in.p[i] == '\r' && newline != SMTP_LF && n == 1 && !chunk)
+		if (in.p[i] == '\r' && takes_crlf(how) && n == 1 && !chunk)
 			return;
 		m->bare = m->bare || in.p[i] == '\r' || in.p[i] == '\n';
 		m->octets += in.p[i] == '\n' && how->normalize ? 2 : 1;

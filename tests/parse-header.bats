@@ -123,7 +123,7 @@ name_octet() {
 @test "header: the first line begins a field, or is an mbox's From_ line, or body" {
 	"$DRIVER" first <<-'S'
 		\e			more	nothing
-		S			more	a name so far
+		Su			more	a name so far
 		Subject			more	a whole one
 		Subject \t		more	blanks behind it
 		Subject:		field	its colon

@@ -182,6 +182,7 @@ load parse
 	S
 }
 
+# shellcheck disable=SC2154 # the loop that calls it sets them
 command_octet() {
 	case $c in
 	[0-9a-zA-Z{}=%,@:/+._^-])	row "$x" good ;;

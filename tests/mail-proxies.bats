@@ -49,7 +49,8 @@ behind() {
 	shift
 	start tcpserver -1 -HR -l mx.example 127.0.0.1 "$at" \
 	    setpriv --reuid smtpd --regid smtpd --clear-groups \
-	    /usr/local/sbin/smtpd -n mx.example -d example.org -v "$@" \
+	    /usr/local/sbin/smtpd -n mx.example -d example.org -v \
+	    --spool /tmp "$@" \
 	    >"port.$at" 2>>log
 	eventually test -s "port.$at"
 }
@@ -275,7 +276,7 @@ dovecot_logs_in() {
 	a_host dovecot-submissiond
 	checkpassword
 	relay
-	behind 10587 --spool /tmp --secured --require auth \
+	behind 10587 --secured --require auth \
 	    --auth '/usr/local/sbin/checkpw /bin/true' -- \
 	    /usr/local/sbin/relay -f '{sender}' -- '{recipients}'
 	dovecot_with -e 's/^#\(submission_relay_\)/\1/' \

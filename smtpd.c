@@ -2,8 +2,9 @@
  * smtpd - receive mail on stdin/stdout and deliver it.
  *
  * One process serves one client and exits, so memory is never freed on
- * the way out; what must not outlive us is a file in tmp/, and
- * maildir_abort(), which runs at every exit, takes care of that.
+ * the way out; what must not outlive us is a file in tmp/, a program that
+ * was started and a line of the log, and session_end(), which runs at every
+ * exit, takes care of them.
  *
  * Nothing is sized by the client: every buffer is static, its limit named,
  * and a page of it that no client fills is never touched.
@@ -23,7 +24,7 @@
  *   11 policy    a policy server's word
  *   12 auth      a checkpassword program's word
  *   13 tls       the launcher's, by UCSPI-TLS
- *   14 lists     whose mail we take: domains and users
+ *   14 lists     whose mail we take: domains and users, in mapped files
  *   15 session   one function per verb, in the order a client says them
  *   16 commands  the table, dispatch, the loop
  *   17 options   one table for command line, file, --help and man page
@@ -109,6 +110,10 @@ enum {
 	POOL_SIZE = (RECIPIENTS_MAX + 1) * SMTP_MAILBOX_MAX
 };
 
+#ifndef POLLRDHUP
+#define POLLRDHUP 0	/* Linux has it: the client will send no more */
+#endif
+
 #define SAFE_PATH "/usr/local/bin:/usr/bin:/bin"
 
 enum exit_status {
@@ -182,9 +187,8 @@ static struct {
  * call blocks for good, on the server of a network file system that is dead,
  * alarm(2) ends the session, an hour after it last came by here.
  */
-static volatile sig_atomic_t terminated;
-
-static volatile sig_atomic_t woken;
+static volatile sig_atomic_t terminated;	/* SIGTERM has come */
+static volatile sig_atomic_t woken;		/* a timer has ended a call */
 
 static struct {
 	sigset_t	 mask;		/* while we wait: nothing is blocked */

@@ -158,6 +158,7 @@ def begin(over):
 		sys.exit(s.ended())
 	P
 	local over
+	export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 	printf 'u\nv\n' >users
 	OPTS+=(-u users)
 	for over in socket pipe; do

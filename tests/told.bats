@@ -211,7 +211,8 @@ each_letter() {
 @test "session: its seconds are of a clock that nobody sets" {
 	local seconds
 	need cc
-	[[ $(file -b - <"$SMTPD" 2>/dev/null) != *static* ]] || skip 'static'
+	# a sanitizer asks for the time before the library below is there
+	SMTPD=$ROOT/smtpd
 	cat >set.c <<-'C'
 		#define _GNU_SOURCE
 		#include <dlfcn.h>

@@ -1727,7 +1727,7 @@ file_to_source(void)
 	file.fd = -1;
 }
 
-/* And is what it was. */
+/* A source is the file once more: nothing but its sync is missing. */
 static void
 file_from_source(void)
 {
@@ -3516,7 +3516,6 @@ program_commit(void (*told)(const struct rcpt *))
 			break;
 		}
 	for (r = envelope.rcpt; r < end; r++) {
-		r->outcome = DONE;
 		program.words[r - envelope.rcpt].n = 0;
 		if (r->loops)
 			worsen(&r->outcome, LOOPS);
@@ -6164,19 +6163,14 @@ session_proxy(void)
 static void
 session_check_maildir(void)
 {
-	static const char sub[2][6] = { "/tmp/", "/new/" };
-	char buf[PATH_MAX];
-	struct smtp_text t;
+	int dir = open(conf.maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *part = dir == -1 ? "" : box_open_parts(dir);
 
-	for (size_t i = 0; i < 2; i++) {
-		t = SMTP_TEXT(buf);
-		smtp_puts(&t, conf.maildir);
-		smtp_puts(&t, sub[i]);
-		if (smtp_string(&t) != NULL && access(t.p, W_OK | X_OK) == 0)
-			continue;
-		log_fault("maildir", conf.maildir, errno);
-		break;
-	}
+	if (part != NULL)
+		(void)box_open_failed(conf.maildir, part);
+	box_close();
+	if (dir != -1)
+		close(dir);
 	log_flush(true);
 }
 

@@ -5,25 +5,7 @@
 # Debian's Postfix and its master.cf, under a systemd that sdboot.sh boots.
 
 load host
-
-SDBOOT=$ROOT/tests/sdboot.sh
-
-# booted: skip (in CI: fail) where no systemd can be booted
-booted() {
-	need_root
-	need systemctl pgrep nsenter "$CLIENTS_DIR/postfix/usr/lib/postfix/sbin/master"
-	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
-		cat "$BATS_FILE_TMPDIR/why"
-		[ -z "${CI:-}" ] || return 1
-		skip "$(cat "$BATS_FILE_TMPDIR/why")"
-	}
-	[ -s "$BATS_FILE_TMPDIR/machine/pid" ]
-}
-
-# inside COMMAND...: run it in the machine
-inside() {
-	"$SDBOOT" run "$BATS_FILE_TMPDIR/machine" "$@"
-}
+load boot
 
 # tree DIR: what is laid over the machine's files
 tree() {
@@ -63,7 +45,7 @@ setup_file() {
 	"$SDBOOT" possible >"$BATS_FILE_TMPDIR/why" || return 0
 	[ -d "$CLIENTS_DIR/postfix" ] || return 0
 	tree "$BATS_FILE_TMPDIR/tree"
-	"$SDBOOT" start "$BATS_FILE_TMPDIR/machine" "$BATS_FILE_TMPDIR/tree"
+	"$SDBOOT" start "$MACHINE" "$BATS_FILE_TMPDIR/tree"
 	inside systemd-sysusers
 	inside systemd-tmpfiles --create smtpd.conf
 	inside sh -c 'mkdir -p /var/spool/postfix /var/lib/postfix
@@ -73,11 +55,6 @@ setup_file() {
 		chown -R smtpd:smtpd .'
 	inside postfix set-permissions >"$BATS_FILE_TMPDIR/permissions" 2>&1 || :
 	inside systemctl daemon-reload
-}
-
-teardown_file() {
-	[ ! -d "$BATS_FILE_TMPDIR/machine" ] ||
-	    "$SDBOOT" stop "$BATS_FILE_TMPDIR/machine"
 }
 
 # status_of USER: what Postfix made of the reply for that one
@@ -91,7 +68,7 @@ all_told() {
 }
 
 @test "lmtp unit: Postfix, in its chroot, has a reply for each recipient through the socket" {
-	booted
+	booted "$CLIENTS_DIR/postfix/usr/lib/postfix/sbin/master"
 	lettered
 	inside systemctl start smtpd-lmtp.socket
 	inside postfix start

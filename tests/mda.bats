@@ -7,16 +7,10 @@
 # shellcheck disable=SC2034 # helper.bash uses OPTS
 
 load helper
+load boot
 
-SDBOOT=$ROOT/tests/sdboot.sh
 CONTRIB=$ROOT/contrib
-MACHINE=$BATS_FILE_TMPDIR/machine
 BOXES=/var/mail/smtpd
-
-# inside COMMAND...: run it in the machine, as root
-inside() {
-	"$SDBOOT" run "$MACHINE" "$@"
-}
 
 # install_in TREE: what an administrator would copy, where the headers say
 install_in() {
@@ -88,10 +82,6 @@ setup_file() {
 	accounts
 }
 
-teardown_file() {
-	[ ! -d "$MACHINE" ] || "$SDBOOT" stop "$MACHINE"
-}
-
 teardown() {
 	[ -z "${background:-}" ] || kill "$background" 2>/dev/null || :
 }
@@ -99,13 +89,7 @@ teardown() {
 # machine PROGRAM...: skip (in CI: fail) where it cannot be, or one is missing;
 # no mail is in it
 machine() {
-	need_root
-	need systemctl pgrep nsenter "$@"
-	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
-		cat "$BATS_FILE_TMPDIR/why"
-		[ -z "${CI:-}" ] || return 1
-		skip "$(cat "$BATS_FILE_TMPDIR/why")"
-	}
+	booted "$@"
 	inside find /var/mail /home /srv -type f -path '*/new/*' -delete
 	more=()
 	as=(setpriv --reuid=smtpd --regid=smtpd --clear-groups)

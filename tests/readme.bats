@@ -7,9 +7,8 @@
 # shellcheck disable=SC2030,SC2031 # bats runs each test in a shell of its own
 
 load helper
+load boot
 
-SDBOOT=$ROOT/tests/sdboot.sh
-MACHINE=$BATS_FILE_TMPDIR/machine
 : "${LAUNCHERS_DIR:=/opt/smtpd-launchers}"
 
 # blocks: the indented blocks of README.md; a line "HEADING|N" before each
@@ -32,11 +31,6 @@ block() {
 		on && /^    / { print substr($0, 5) }' >commands
 	[ -s commands ] || { echo "README.md has no $1, $2"; return 1; }
 	cat commands
-}
-
-# inside COMMAND...: run it in the machine
-inside() {
-	"$SDBOOT" run "$MACHINE" "$@"
 }
 
 # paste HEADING N: run that block in the machine, in the source's directory; each
@@ -77,23 +71,13 @@ setup_file() {
 	files_there >"$BATS_FILE_TMPDIR/before"
 }
 
-teardown_file() {
-	[ ! -d "$MACHINE" ] || "$SDBOOT" stop "$MACHINE"
-}
-
 teardown() {
 	[ -z "${background:-}" ] || kill "$background" 2>/dev/null || :
 }
 
 # machine PROGRAM...: skip (in CI: fail) where it cannot be, or one is missing
 machine() {
-	need_root
-	need systemctl pgrep nsenter make cc swaks "$@"
-	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
-		cat "$BATS_FILE_TMPDIR/why"
-		[ -z "${CI:-}" ] || return 1
-		skip "$(cat "$BATS_FILE_TMPDIR/why")"
-	}
+	booted make cc swaks "$@"
 }
 
 # files_there: every file of the machine that an installation could add, and the

@@ -3,27 +3,10 @@
 # that of a network namespace
 
 load helper
+load boot
 
-SDBOOT=$ROOT/tests/sdboot.sh
 CONTRIB=$ROOT/contrib
 BOX=/var/mail/smtpd/postmaster
-
-# booted: skip (in CI: fail) where no systemd can be booted
-booted() {
-	need_root
-	need systemctl pgrep nsenter
-	[ ! -s "$BATS_FILE_TMPDIR/why" ] || {
-		cat "$BATS_FILE_TMPDIR/why"
-		[ -z "${CI:-}" ] || return 1
-		skip "$(cat "$BATS_FILE_TMPDIR/why")"
-	}
-	[ -s "$BATS_FILE_TMPDIR/machine/pid" ]
-}
-
-# inside COMMAND...: run it in the machine
-inside() {
-	"$SDBOOT" run "$BATS_FILE_TMPDIR/machine" "$@"
-}
 
 setup_file() {
 	local tree=$BATS_FILE_TMPDIR/tree
@@ -39,14 +22,9 @@ setup_file() {
 	mkdir "$tree/etc/systemd/system.conf.d"
 	printf '[Manager]\nDefaultEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
 	    >"$tree/etc/systemd/system.conf.d/sanitizers.conf"
-	"$SDBOOT" start "$BATS_FILE_TMPDIR/machine" "$tree"
+	"$SDBOOT" start "$MACHINE" "$tree"
 	inside systemd-sysusers
 	inside systemd-tmpfiles --create smtpd.conf
-}
-
-teardown_file() {
-	[ ! -d "$BATS_FILE_TMPDIR/machine" ] ||
-	    "$SDBOOT" stop "$BATS_FILE_TMPDIR/machine"
 }
 
 # listen FILE: the socket is there, each client gets the unit in FILE, and

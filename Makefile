@@ -18,9 +18,10 @@ WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
 	   -Wmissing-prototypes -Wstrict-prototypes -Wvla
 HARDEN   = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
 HARDENLD = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
-# these only where the compiler knows them
+# these only where the compiler knows them; without the last one clang makes
+# bcmp(3), which C has not, of memcmp(3)
 MAYBE    = -fstack-clash-protection -fcf-protection=full \
-	   -ftrivial-auto-var-init=zero
+	   -ftrivial-auto-var-init=zero -fno-builtin-bcmp
 PROBE    = for f in $(MAYBE); do \
 	     $(CC) -Werror $$f -x c -c -o /dev/null /dev/null 2>/dev/null && \
 	       printf '%s ' $$f; done

@@ -4,7 +4,7 @@
 load helper
 
 # what memory and text are copied and compared with, and what compilers add
-ALLOWED='(__)?(mem|str)[a-z0-9]+(_chk)?|__stack_chk_(fail|guard)(_local)?|_GLOBAL_OFFSET_TABLE_|bcmp'
+ALLOWED='(__)?(mem|str)[a-z0-9]+(_chk)?|__stack_chk_(fail|guard)(_local)?|_GLOBAL_OFFSET_TABLE_'
 
 # compiled COMPILER [FLAG...]: smtp_parse.o, by the Makefile's rule
 compiled() {

@@ -1552,6 +1552,7 @@ static struct {
 	bool			 begun;		/* its first line is known */
 	size_t			 at;		/* its place in file_buf */
 	enum outcome		 outcome;	/* see worsen() */
+	int64_t			 seconds;	/* the ID's, and the date's */
 	struct smtp_text	 id;
 	char			 id_text[64];
 	struct smtp_text	 msgid;
@@ -1881,6 +1882,7 @@ message_new_id(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
+	message.seconds = t.tv_sec;
 	message.id = SMTP_TEXT(message.id_text);
 	smtp_put_number(&message.id, (uint64_t)t.tv_sec);
 	smtp_puts(&message.id, ".M");
@@ -2020,7 +2022,7 @@ message_received(const struct rcpt *r)
 		.tls_version = peer.tls_version,
 		.tls_cipher = peer.tls_cipher,
 		.id = smtp_written(&message.id),
-		.seconds = time(NULL)
+		.seconds = message.seconds
 	};
 	enum outcome o = file_put(smtp_written(&envelope.prepended));
 

@@ -958,4 +958,304 @@ struct smtp_trace {
  */
 size_t smtp_received(const struct smtp_trace *t, char *buf, size_t size);
 
+/* ---- the session ------------------------------------------------------ */
+
+/*
+ * A session is a machine without a network, a clock or a disk: octets and
+ * answers go in, replies and questions come out.  Its host asks smtp_next()
+ * for the next question; the answer is an argument of the next call, so that
+ * it can be neither forgotten nor given twice.  Between two calls nothing
+ * happens: a host may block on a question, or put the session aside and serve
+ * others. 
+ *
+ * What holds, whatever the host does:
+ *
+ * 1. The session holds no pointer.  It may be copied, compared and kept; all
+ *    zero is a valid start; what must outlive a call is in its own arrays.
+ *    All pointers are in struct smtp_host: what the machine sets there is
+ *    good until the next call.
+ * 2. It fails closed.  An answer of 0, or one that does not fit the question,
+ *    is SMTP_FAULT (451), and of INPUT it is SMTP_GONE: a question that a host
+ *    forgot accepts nothing.
+ * 3. A failure sticks.  After BEGIN or STORE was refused, or the message found
+ *    too big, neither STORE nor FINISH is asked, and no 2xx is said of it.
+ * 4. A secret is known in PASSWORD only: the session wipes its copy before it
+ *    asks anything else, and h->secret says that the host must wipe his.
+ * 5. A 421 from whatever answer is said, and is the end: FORGET, CLOSE.
+ */
+enum smtp_ask {			/* behind the colon: what SMTP_YES says */
+	SMTP_NOTHING,	/* never asked */
+	SMTP_INPUT,	/* send all of out; then, if in is empty, wait: in has
+			 * more.  Or SMTP_LATE, GONE, TIMEOUT, SHUTDOWN */
+	SMTP_PAUSE,	/* send all of out, wait a second: it is over */
+	SMTP_NOTE,	/* no question, a log's: see enum smtp_note */
+	SMTP_SENDER,	/* h->path, empty for <>, with h->mail: it may send */
+	SMTP_RCPT,	/* h->path: it is kept as recipient s->rcpts */
+	SMTP_VRFY,	/* h->path: it may exist */
+	SMTP_BEGIN,	/* a message comes: h->room is set, 2 octets or more */
+	SMTP_STORE,	/* h->stored, octets that lie in the room: they were
+			 * taken, and h->room is set anew, 2 octets or more */
+	SMTP_FINISH,	/* it is complete: all have it (or DELIVERED, DRY, OWN;
+			 * h->id is set); or SMTP_EACH: ask of each */
+	SMTP_OUTCOME,	/* and recipient h->rcpt, from 0?  Sets h->address, and
+			 * h->id; may be asked again: the answer is the same */
+	SMTP_FORGET,	/* the transaction is over, and h->said came of its
+			 * message (empty: there was none): drop what is not
+			 * delivered.  Once for each SENDER answered YES */
+	SMTP_PASSWORD,	/* h->user, h->password: they are right */
+	SMTP_STARTTLS,	/* can TLS begin? */
+	SMTP_HANDSHAKE,	/* 220 is said: send all of out, begin.  It has begun:
+			 * in is empty, and terms are what they are now */
+	SMTP_XCLIENT,	/* h->xclient: it was taken */
+	SMTP_CLOSE	/* send all of out, close; s->end says why */
+};
+
+/* The answers.  Their words are in smtp_reply_text(). */
+enum smtp_reply {
+	SMTP_FAULT,		/* 451 4.3.0 */
+	SMTP_YES,
+	SMTP_LATE,		/* INPUT: nothing came in h->patience seconds */
+	SMTP_GONE,		/* nothing more will come */
+	SMTP_EACH,		/* FINISH: the recipients' outcomes differ */
+	SMTP_OWN,		/* as smtp_own() was told */
+	SMTP_DELIVERED,		/* 250 2.0.0, and h->id */
+	SMTP_DRY,		/* 250 2.0.0, but nothing was kept */
+	SMTP_SHUTDOWN,		/* 421 4.3.2 */
+	SMTP_TIMEOUT,		/* 421 4.4.2 */
+	SMTP_NO_LINKS,		/* 451 4.3.0: of a file system */
+	SMTP_MISCONFIGURED,	/* 451 4.3.5 */
+	SMTP_CANT_CREATE,	/* 452 4.2.0 */
+	SMTP_QUOTA,		/* 452 4.2.2 */
+	SMTP_NO_ROOM,		/* 452 4.3.1 */
+	SMTP_CROWDED,		/* 452 4.5.3: too many recipients */
+	SMTP_UNAVAILABLE,	/* 454 4.7.0: of STARTTLS, PASSWORD */
+	SMTP_WRONG,		/* 535 5.7.8: of PASSWORD; PAUSE comes next */
+	SMTP_BAD_ADDRESS,	/* 501 5.1.7 of a sender, 5.1.3 of others */
+	SMTP_NO_USER,		/* 550 5.1.1 */
+	SMTP_NO_HOST,		/* 550 5.1.2 */
+	SMTP_NOT_OURS,		/* 550 5.7.1: no relaying */
+	SMTP_DENIED,		/* 550 5.7.1 */
+	SMTP_UNFIT,		/* 553 5.1.7 of a sender, 5.1.3 of others */
+	SMTP_REJECTED,		/* 554 5.3.0 */
+	SMTP_LOOP,		/* 554 5.4.6 */
+	SMTP_BAD_DATA,		/* 554 5.6.0 */
+	SMTP_ANSWERS		/* how many */
+};
+
+enum smtp_note {
+	SMTP_NOTE_HEARD,	/* h->told: a command (with terms.verbose) */
+	SMTP_NOTE_REFUSED,	/* h->said answers h->told, with h->to */
+	SMTP_NOTE_RCPT		/* h->said is said of recipient h->rcpt of the
+				 * message that has come */
+};
+
+struct smtp_terms {		/* what is offered; may change at any call */
+	struct slice	 hostname;	/* at most SMTP_DOMAIN_MAX octets */
+	uint64_t	 size;		/* of a message; 0: no limit */
+	uint64_t	 recipients;	/* of a message, at most */
+	uint64_t	 errors;	/* one more, and the client is sent away */
+	unsigned	 junk;		/* so many of what costs us more than
+					 * it costs the client are an error;
+					 * up to 255, 0: no number */
+	bool		 lmtp;
+	bool		 by_hand;	/* the first line ends as all lines do;
+					 * what was meant is guessed */
+	bool		 terminal;	/* an empty line is nothing */
+	bool		 normalize;	/* a bare newline is none, see
+					 * smtp_data() */
+	bool		 tls;		/* STARTTLS is to be had now */
+	bool		 auth;		/* AUTH is to be had, ... */
+	bool		 auth_clear;	/* ... and now; else it wants TLS */
+	bool		 xclient;	/* of this client */
+	bool		 encrypted;	/* the connection is */
+	bool		 needs_tls;	/* before MAIL */
+	bool		 needs_login;
+	bool		 verbose;	/* NOTE each command */
+};
+
+enum { SMTP_OUT_MIN = 2048, SMTP_OWN_MAX = 256 };
+
+struct smtp_host {		/* what a session sees of it: all pointers */
+	struct smtp_terms terms;
+	struct slice	 in;		/* moved past what was used */
+	struct smtp_text out;		/* of SMTP_OUT_MIN octets or more */
+	struct smtp_room room;		/* moved past what was written */
+	struct slice	 address;	/* OUTCOME: the recipient's; host's */
+	struct slice	 id;		/* what it was delivered as; host's */
+	/* set with a question */
+	unsigned	 patience;	/* INPUT: seconds until LATE; or 0 */
+	bool		 secret;	/* what was used of in was: wipe it */
+	enum smtp_note	 note;
+	struct slice	 told;		/* of the command, without secrets */
+	size_t		 octets;	/* not 0: told is none, as its line was
+					 * no command, and was as long as this */
+	struct slice	 arg;		/* of MAIL, RCPT, XCLIENT */
+	struct slice	 said;		/* a reply, without its line end */
+	struct slice	 to;		/* the RCPT's address, as far as known */
+	struct slice	 stored;
+	struct slice	 user;
+	struct slice	 password;
+	struct smtp_path path;
+	struct smtp_mail mail;
+	bool		 dsn;		/* SENDER, RCPT: parameters ignored */
+	size_t		 rcpt;
+	struct smtp_xclient xclient;	/* last: its pages are seldom touched */
+};
+
+enum smtp_state {		/* of the transaction; bits */
+	SMTP_S_HELO = 1 << 0,	/* connected, not introduced */
+	SMTP_S_IDLE = 1 << 1,	/* introduced, no transaction */
+	SMTP_S_MAIL = 1 << 2,	/* sender given */
+	SMTP_S_TRIED = 1 << 3,	/* recipients refused, none accepted yet */
+	SMTP_S_RCPT = 1 << 4,	/* at least one recipient accepted */
+	SMTP_S_BDAT = 1 << 5	/* at least one chunk accepted */
+};
+
+enum smtp_at {			/* what the next octets are */
+	SMTP_AT_START,
+	SMTP_AT_OPENING,	/* SMTP, or another protocol? */
+	SMTP_AT_LINE,		/* a command */
+	SMTP_AT_SKIP,		/* the rest of one that is too long */
+	SMTP_AT_BODY,		/* what follows DATA */
+	SMTP_AT_CHUNK,		/* what follows BDAT */
+	SMTP_AT_PLAIN,		/* AUTH's response: for PLAIN, ... */
+	SMTP_AT_USER,		/* ... and for LOGIN */
+	SMTP_AT_PASSWORD,
+	/* and what is done between two lines */
+	SMTP_AT_EACH,		/* a reply for each recipient */
+	SMTP_AT_TALLY,		/* what all recipients' outcomes come to */
+	SMTP_AT_FAILURES,	/* a line for each that failed */
+	SMTP_AT_HANDSHAKE,
+	SMTP_AT_END
+};
+
+enum smtp_end {			/* why it was closed */
+	SMTP_END_NONE,		/* it is not */
+	SMTP_END_QUIT,
+	SMTP_END_EOF,		/* between two transactions */
+	SMTP_END_IN_TRANSACTION,	/* ... or in the middle of ... */
+	SMTP_END_IN_MESSAGE,
+	SMTP_END_IN_AUTH,
+	SMTP_END_GONE,		/* at another question than INPUT */
+	SMTP_END_ERRORS,	/* too many */
+	SMTP_END_AUTH,		/* too many wrong passwords */
+	SMTP_END_BAD_CHUNK,	/* where the next command is nobody knows */
+	SMTP_END_TLS,		/* spoken at once */
+	SMTP_END_HTTP,
+	SMTP_END_PROXY,
+	SMTP_END_TLS_FAILED,
+	SMTP_END_SHUTDOWN,	/* as the host answered */
+	SMTP_END_TIMEOUT,
+	SMTP_END_HOST		/* by a 421 of its own words */
+};
+
+struct smtp_tally {		/* what several outcomes come to */
+	size_t		 good, bad;
+	bool		 differ;	/* the failures' codes */
+	bool		 temporary;	/* one of them at least */
+	unsigned char	 n;
+	char		 codes[11];	/* of the first failure */
+};
+
+struct smtp_session {		/* for all to read, smtp_next() to write */
+	unsigned char	 at;		/* enum smtp_at */
+	unsigned char	 state;		/* enum smtp_state */
+	unsigned char	 asked;		/* enum smtp_ask: what is open */
+	unsigned char	 verb;		/* of the command that is under way */
+	unsigned char	 say;		/* a reply that is not written yet */
+	unsigned char	 failed;	/* the first refusal of the message */
+	unsigned char	 end;		/* enum smtp_end */
+	unsigned char	 newline;	/* how lines end, as far as known */
+	unsigned char	 tries;		/* of AUTH that failed */
+	unsigned char	 junk;		/* see terms; below that number */
+	bool		 esmtp;
+	bool		 helo_told;	/* by XCLIENT: the proxy's own does not
+					 * replace it */
+	bool		 tls;		/* by STARTTLS */
+	bool		 plain;		/* AUTH: PLAIN, else LOGIN */
+	bool		 utf8;		/* MAIL said SMTPUTF8 */
+	bool		 each;		/* a reply for each recipient is due */
+	bool		 big;		/* the message is */
+	bool		 last;		/* BDAT: the chunk is */
+	bool		 ours;		/* BDAT: and is one of a message */
+	bool		 forget;	/* FORGET is due */
+	bool		 noted;		/* say was */
+	bool		 chunk_refused;	/* what is behind it is its part */
+	bool		 same_error;	/* a refusal that is such a part */
+	bool		 mail_refused;	/* the last MAIL was */
+	bool		 lf;		/* an LF that ended no line was met */
+	bool		 cr;		/* SKIP: the last octet was one */
+	bool		 lf_alone;	/* ended the last line */
+	struct smtp_tally tally;
+	struct smtp_data data;
+	uint64_t	 errors;	/* since the last delivered message */
+	uint64_t	 rcpts;		/* accepted */
+	uint64_t	 next;		/* of them, to be told or asked of */
+	uint64_t	 left;		/* octets of the chunk */
+	size_t		 opening_n, helo_n, login_n, user_n, own_n, line_n;
+	size_t		 to_at, to_n;	/* where in line h->to is */
+	/* up to here a state is told by its octets; what follows only counts,
+	 * or is text */
+	uint64_t	 messages;	/* delivered */
+	uint64_t	 refused;	/* messages that were not */
+	unsigned	 lenient;	/* SMTP_LENIENT_ bits */
+	bool		 deferred;	/* something was 4xx, for a fault of
+					 * the host's */
+	char		 opening[12];
+	char		 helo[SMTP_DOMAIN_MAX];
+	char		 login[SMTP_LOGIN_MAX];	/* by AUTH or XCLIENT */
+	char		 own[SMTP_OWN_MAX];
+	char		 line[SMTP_AUTH_MAX];	/* last: few are long */
+};
+
+/*
+ * smtp_next(s, h, answer)
+ *
+ * Go on to the next question.
+ *
+ * s:       all zero, to begin; then the caller keeps his hands off.
+ * h:       terms, out and the caller's buffers set; see each question.  Where
+ *          in is empty, or less is left in out than a reply may take, it asks
+ *          INPUT.
+ * answer:  to the last question.  Of the first call, and to NOTE, FORGET and
+ *          CLOSE, it is not looked at, but for SMTP_SHUTDOWN, TIMEOUT, GONE.
+ * Returns: the question, never SMTP_NOTHING.  Each call uses input, writes a
+ *          reply or takes an answer; once SMTP_CLOSE was returned it always
+ *          will be.
+ */
+enum smtp_ask smtp_next(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer);
+
+/*
+ * smtp_own(s, code, enhanced, words)
+ *
+ * An answer in words of the host's own: "250", "2.0.0", "Delivered as ID".  A
+ * 421 ends the session.  A 2xx fits FINISH and OUTCOME only.
+ *
+ * code:     three digits, the first of them 2, 4 or 5.
+ * enhanced: an enhanced code (RFC 3463) of that class; or empty.
+ * words:    what is not printable ASCII becomes "?"; cut to what fits.
+ * Returns:  SMTP_OWN, to be the answer; SMTP_FAULT, with s untouched, if a
+ *           code is none.
+ */
+enum smtp_reply smtp_own(struct smtp_session *s, struct slice code,
+    struct slice enhanced, struct slice words);
+
+/*
+ * smtp_reply_text(answer)
+ *
+ * What an answer says: "452 4.3.1 No room, try again later".  Of one that says
+ * nothing by itself, such as SMTP_YES or SMTP_OWN, or depends on what was
+ * asked, it is what is said at FINISH.
+ */
+struct slice smtp_reply_text(enum smtp_reply answer);
+
+/*
+ * smtp_put_protocol(t, s, terms)
+ *
+ * Write the protocol's name for a Received field (RFC 3848; RFC 6531, 4.3).
+ */
+void smtp_put_protocol(struct smtp_text *t, const struct smtp_session *s,
+    const struct smtp_terms *terms);
+
 #endif

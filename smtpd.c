@@ -1483,32 +1483,13 @@ net_line(struct slice *line, size_t max)
 
 /* ---- 7. message: what is being received -------------------------------- */
 
-/* What became of a delivery, or of one call on its way. */
-enum outcome {
-	DONE,
-	NO_USER,
-	FAULT,			/* ours, unspecified */
-	NO_ROOM,
-	QUOTA,
-	NO_LINKS,		/* the file system has none */
-	LOOPS,			/* it was delivered there before */
-	NO_HOST,		/* these are a program's */
-	BAD_DATA,
-	DENIED,
-	REJECTED,
-	CANT_CREATE,
-	MISCONFIGURED,
-	UNFIT,			/* no address to hand it */
-	CROWDED			/* too many to hand it at once */
-};
-
 struct rcpt {
 	struct slice	 local;		/* as sent; adjoining "@" and domain */
 	struct slice	 domain;
 	dev_t		 dev;		/* the mailbox, see maildir_find */
 	ino_t		 ino;
 	unsigned	 box;
-	enum outcome	 outcome;	/* of the program's run */
+	enum smtp_reply	 outcome;	/* of the program's run */
 	bool		 extended;	/* its directory has the extension */
 	bool		 loops;		/* a Delivered-To names it */
 	unsigned	 hash;		/* of the address, case folded */
@@ -1551,7 +1532,7 @@ static struct {
 	bool			 in_body;
 	bool			 begun;		/* its first line is known */
 	size_t			 at;		/* its place in file_buf */
-	enum outcome		 outcome;	/* see worsen() */
+	enum smtp_reply		 outcome;	/* see worsen() */
 	int64_t			 seconds;	/* the ID's, and the date's */
 	struct smtp_text	 id;
 	char			 id_text[64];
@@ -1569,7 +1550,7 @@ static struct {
 	int		 fd;		/* -1: none, what is written is gone */
 	const char	*path;		/* to tell of it */
 	uint64_t	 octets;	/* written */
-	enum outcome	 outcome;	/* of all writes, see worsen() */
+	enum smtp_reply	 outcome;	/* of all writes, see worsen() */
 	/* where copies are made from: a file complete but for its label */
 	int		 source;
 	uint64_t	 source_octets;
@@ -1580,30 +1561,30 @@ static struct {
 
 /* What went wrong first stays: no outcome is set in any other way, so that no
  * later success hides a hole. */
-static enum outcome
-worsen(enum outcome *outcome, enum outcome o)
+static enum smtp_reply
+worsen(enum smtp_reply *outcome, enum smtp_reply o)
 {
-	if (*outcome == DONE)
+	if (*outcome == SMTP_YES)
 		*outcome = o;
 	return *outcome;
 }
 
-static enum outcome
+static enum smtp_reply
 outcome_of(int error)
 {
 	switch (error) {
 	case ENOSPC:
 	case EFBIG:
-		return NO_ROOM;
+		return SMTP_NO_ROOM;
 	case EDQUOT:
-		return QUOTA;
+		return SMTP_QUOTA;
 	default:
-		return FAULT;
+		return SMTP_FAULT;
 	}
 }
 
 /* Log a failed call on the way of a message, and say what it comes to. */
-static enum outcome
+static enum smtp_reply
 failed(const char *call, const char *path)
 {
 	int error = errno;
@@ -1618,37 +1599,37 @@ file_begin(int fd)
 	file.fd = fd;
 	file.n = 0;
 	file.octets = 0;
-	file.outcome = DONE;
+	file.outcome = SMTP_YES;
 }
 
 /* Once a write has failed the file stays failed. */
-static enum outcome
+static enum smtp_reply
 file_flush(void)
 {
 	size_t done = 0;
 	ssize_t n;
 
-	while (file.fd != -1 && file.outcome == DONE && done < file.n) {
+	while (file.fd != -1 && file.outcome == SMTP_YES && done < file.n) {
 		n = write(file.fd, file_buf + done, file.n - done);
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno != EINTR)
 			worsen(&file.outcome, failed("write", NULL));
 	}
-	if (file.outcome == DONE) {
+	if (file.outcome == SMTP_YES) {
 		file.octets += file.n;
 		file.n = 0;
 	}
 	return file.outcome;
 }
 
-static enum outcome
+static enum smtp_reply
 file_put(struct slice s)
 {
 	size_t n;
 
 	while (s.n > 0) {
-		if (file.n == sizeof(file_buf) && file_flush() != DONE)
+		if (file.n == sizeof(file_buf) && file_flush() != SMTP_YES)
 			return file.outcome;
 		n = sizeof(file_buf) - file.n;
 		if (n > s.n)
@@ -1660,22 +1641,22 @@ file_put(struct slice s)
 	return file.outcome;
 }
 
-static enum outcome
+static enum smtp_reply
 file_put_all(const char *before, struct slice s, const char *after)
 {
-	enum outcome o = file_put(smtp_slice(before));
+	enum smtp_reply o = file_put(smtp_slice(before));
 
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = file_put(s);
-	return o == DONE ? file_put(smtp_slice(after)) : o;
+	return o == SMTP_YES ? file_put(smtp_slice(after)) : o;
 }
 
 /* What we put in front is there; the message follows.  There is room behind
  * it for the head of the message, see message_head(). */
-static enum outcome
+static enum smtp_reply
 file_front_done(void)
 {
-	enum outcome o = file.outcome;
+	enum smtp_reply o = file.outcome;
 
 	if (sizeof(file_buf) - file.n < 3 * SMTP_FIELD_MAX)
 		o = file_flush();
@@ -1701,12 +1682,12 @@ file_close(void)
 }
 
 /* Make the file's content last; it is closed whatever comes of it. */
-static enum outcome
+static enum smtp_reply
 file_sync(void)
 {
 	int rc = 0;
 
-	if (file_flush() == DONE) {
+	if (file_flush() == SMTP_YES) {
 		do
 			rc = fsync(file.fd);
 		while (rc == -1 && errno == EINTR);
@@ -1738,13 +1719,13 @@ file_from_source(void)
 }
 
 /* Behind what is there goes a part of another file, all of it. */
-static enum outcome
+static enum smtp_reply
 file_copy(int from, uint64_t at, uint64_t end)
 {
 	size_t most = sizeof(file_buf);
 	ssize_t n;
 
-	while (at < end && file_flush() == DONE) {
+	while (at < end && file_flush() == SMTP_YES) {
 		if (end - at < most)
 			most = (size_t)(end - at);
 		n = pread(from, file_buf, most, (off_t)at);
@@ -1762,12 +1743,12 @@ file_copy(int from, uint64_t at, uint64_t end)
 }
 
 /* The message from the source, with the label that it is given. */
-static enum outcome
+static enum smtp_reply
 file_copy_source(void)
 {
-	enum outcome o = file_put(smtp_written(&file.label));
+	enum smtp_reply o = file_put(smtp_written(&file.label));
 
-	return o == DONE ? file_copy(file.source, file.body,
+	return o == SMTP_YES ? file_copy(file.source, file.body,
 	    file.source_octets) : o;
 }
 
@@ -1994,13 +1975,13 @@ message_label(void)
 	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
 }
 
-static enum outcome
+static enum smtp_reply
 message_return_path(void)
 {
 	return file_put_all("Return-Path: <", envelope.sender, ">\n");
 }
 
-static enum outcome
+static enum smtp_reply
 message_delivered_to(const struct rcpt *r)
 {
 	return file_put_all("Delivered-To: ", rcpt_address(r), "\n");
@@ -2008,7 +1989,7 @@ message_delivered_to(const struct rcpt *r)
 
 /* Our Received field, and above it what the policy server adds; r is the
  * only recipient, or NULL. */
-static enum outcome
+static enum smtp_reply
 message_received(const struct rcpt *r)
 {
 	char buf[SMTP_TRACE_MAX];
@@ -2024,11 +2005,11 @@ message_received(const struct rcpt *r)
 		.id = smtp_written(&message.id),
 		.seconds = message.seconds
 	};
-	enum outcome o = file_put(smtp_written(&envelope.prepended));
+	enum smtp_reply o = file_put(smtp_written(&envelope.prepended));
 
 	if (r != NULL)
 		t.recipient = rcpt_address(r);
-	return o == DONE ? file_put((struct slice){ buf,
+	return o == SMTP_YES ? file_put((struct slice){ buf,
 	    smtp_received(&t, buf, sizeof(buf)) }) : o;
 }
 
@@ -2048,7 +2029,7 @@ struct box {
 	size_t		 first;		/* its first recipient */
 	size_t		 rcpts;
 	uint64_t	 octets;	/* of its copy */
-	enum outcome	 outcome;	/* see worsen() */
+	enum smtp_reply	 outcome;	/* see worsen() */
 	bool		 tmp;		/* a file of ours is in tmp/ */
 	bool		 linked;	/* and in new/, not yet for good */
 };
@@ -2082,17 +2063,17 @@ values_of(const struct rcpt *r, char buf[SMTP_MAILBOX_MAX])
 }
 
 /* The mailbox that the template makes of them. */
-static enum outcome
+static enum smtp_reply
 expand(const struct smtp_values *v, bool extended, struct smtp_text *path)
 {
 	switch (smtp_expand(smtp_slice(conf.maildir), v, extended, path)) {
 	case SMTP_OK:
-		return DONE;
+		return SMTP_YES;
 	case SMTP_EVALUE:
-		return NO_USER;
+		return SMTP_NO_USER;
 	default:
 		log_fault("path too long", NULL, 0);
-		return FAULT;
+		return SMTP_FAULT;
 	}
 }
 
@@ -2122,7 +2103,7 @@ maildir_root(void)
 }
 
 /* Is there a directory at path, aliases followed, and within the root? */
-static enum outcome
+static enum smtp_reply
 maildir_look(const char *path, struct stat *st)
 {
 	char real[PATH_MAX];
@@ -2130,27 +2111,27 @@ maildir_look(const char *path, struct stat *st)
 
 	if (maildir_root() == NULL) {
 		(void)failed("realpath", conf.maildir);
-		return FAULT;
+		return SMTP_FAULT;
 	}
 	if (realpath(path, real) == NULL || stat(real, st) == -1) {
 		if (errno == ENOENT || errno == ENOTDIR ||
 		    errno == ENAMETOOLONG)
-			return NO_USER;
+			return SMTP_NO_USER;
 		(void)failed("realpath", path);
-		return FAULT;
+		return SMTP_FAULT;
 	}
 	n = strlen(maildir_root_path);
 	if (n > 1 && (strncmp(real, maildir_root_path, n) != 0 ||
 	    real[n] != '/')) {
 		log_fault("alias leads out of the template", path, 0);
-		return FAULT;
+		return SMTP_FAULT;
 	}
-	return S_ISDIR(st->st_mode) ? DONE : NO_USER;
+	return S_ISDIR(st->st_mode) ? SMTP_YES : SMTP_NO_USER;
 }
 
 /* No such user?  That is believed only where postmaster has a mailbox; else
  * what is missing is the file system. */
-static enum outcome
+static enum smtp_reply
 maildir_no_user(const struct smtp_values *of)
 {
 	struct smtp_values v = { .user = smtp_slice("postmaster"),
@@ -2159,42 +2140,42 @@ maildir_no_user(const struct smtp_values *of)
 	struct smtp_text path = SMTP_TEXT(buf);
 	struct stat st;
 
-	if (expand(&v, false, &path) != DONE)
-		return NO_USER;
-	if (maildir_look(path.p, &st) == DONE)
-		return NO_USER;
+	if (expand(&v, false, &path) != SMTP_YES)
+		return SMTP_NO_USER;
+	if (maildir_look(path.p, &st) == SMTP_YES)
+		return SMTP_NO_USER;
 	log_fault("postmaster's Maildir is missing: unmounted?", path.p, 0);
-	return FAULT;
+	return SMTP_FAULT;
 }
 
 /* At RCPT: has the recipient a mailbox, and which? */
-static enum outcome
+static enum smtp_reply
 maildir_find(struct rcpt *r)
 {
 	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
 	struct smtp_text path;
 	struct smtp_values v;
 	struct stat st;
-	enum outcome o;
+	enum smtp_reply o;
 
 	if (!maildir.template)
-		return DONE;
+		return SMTP_YES;
 	v = values_of(r, user);
 	r->extended = v.extension.n > 0 &&
 	    strstr(conf.maildir, "{extension}") != NULL;
 	for (;; r->extended = false) {
 		path = SMTP_TEXT(buf);
 		o = expand(&v, r->extended, &path);
-		if (o == DONE)
+		if (o == SMTP_YES)
 			o = maildir_look(path.p, &st);
 		else if (!r->extended || !smtp_names_file(v.extension))
 			return o;
-		if (o != NO_USER || !r->extended)
+		if (o != SMTP_NO_USER || !r->extended)
 			break;
 	}
-	if (o == NO_USER)
+	if (o == SMTP_NO_USER)
 		return maildir_no_user(&v);
-	if (o == DONE) {
+	if (o == SMTP_YES) {
 		r->dev = st.st_dev;
 		r->ino = st.st_ino;
 	}
@@ -2226,7 +2207,8 @@ maildir_group(void)
 		}
 		if (b == maildir.boxes)
 			boxes[maildir.boxes++] =
-			    (struct box){ .first = i };
+			    (struct box){
+			    .first = i, .outcome = SMTP_YES };
 		boxes[b].rcpts += rcpt_is_first(r);
 		r->box = (unsigned)b;
 	}
@@ -2243,14 +2225,14 @@ box_close(void)
 }
 
 /* What could not be opened: the box's directory, or a part of it. */
-static enum outcome
+static enum smtp_reply
 box_open_failed(const char *path, const char *part)
 {
 	const int error = errno;
 	char buf[PATH_MAX + 8];
 	struct smtp_text t = SMTP_TEXT(buf);
 	const char *whole;
-	enum outcome o;
+	enum smtp_reply o;
 
 	smtp_puts(&t, path);
 	smtp_puts(&t, part);
@@ -2281,7 +2263,7 @@ box_open_parts(int dir)
 }
 
 /* Open a box.  With one Maildir for all it stays open for the session. */
-static enum outcome
+static enum smtp_reply
 box_open(size_t b)
 {
 	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
@@ -2294,12 +2276,12 @@ box_open(size_t b)
 
 	logged.mailbox = maildir.template ? box_path : path;
 	if (maildir.new != -1 && maildir.here == b)
-		return DONE;
+		return SMTP_YES;
 	box_close();
 	if (maildir.template) {
 		v = values_of(r, user);
-		if (expand(&v, r->extended, &t) != DONE)
-			return FAULT;
+		if (expand(&v, r->extended, &t) != SMTP_YES)
+			return SMTP_FAULT;
 		path = t.p;
 	}
 	maildir.here = b;
@@ -2313,7 +2295,7 @@ box_open(size_t b)
 		part = "";
 	}
 	close(dir);
-	return part == NULL ? DONE : box_open_failed(path, part);
+	return part == NULL ? SMTP_YES : box_open_failed(path, part);
 }
 
 /* The one Maildir that is open may have been moved away since, or another
@@ -2364,48 +2346,48 @@ box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 }
 
 /* What a box's copy has in front: we are final delivery. */
-static enum outcome
+static enum smtp_reply
 box_trace(size_t b)
 {
 	const struct box *box = &boxes[b];
-	enum outcome o = message_return_path();
+	enum smtp_reply o = message_return_path();
 
-	for (size_t i = box->first; o == DONE && i < envelope.rcpts; i++)
+	for (size_t i = box->first; o == SMTP_YES && i < envelope.rcpts; i++)
 		if (envelope.rcpt[i].box == b &&
 		    rcpt_is_first(&envelope.rcpt[i]))
 			o = message_delivered_to(&envelope.rcpt[i]);
-	return o == DONE ? message_received(box->rcpts == 1 ?
+	return o == SMTP_YES ? message_received(box->rcpts == 1 ?
 	    &envelope.rcpt[box->first] : NULL) : o;
 }
 
 /* Begin a box's copy in its tmp/; errno is EEXIST if the name is taken. */
-static enum outcome
+static enum smtp_reply
 box_create(size_t b)
 {
 	static char buf[BOX_NAME];
 	const char *name = box_name(&boxes[b], "tmp/", buf);
-	enum outcome o = box_open(b);
+	enum smtp_reply o = box_open(b);
 
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return o;
 	file.path = name;
 	file_begin(openat(maildir.tmp, name + IN_DIR,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (file.fd == -1)
-		return errno == EEXIST ? FAULT : failed("create", name);
+		return errno == EEXIST ? SMTP_FAULT : failed("create", name);
 	boxes[b].tmp = true;
 	return !maildir.give || fchown(file.fd, maildir.st.st_uid,
-	    maildir.st.st_gid) == 0 ? DONE : failed("chown", name);
+	    maildir.st.st_gid) == 0 ? SMTP_YES : failed("chown", name);
 }
 
-static enum outcome
+static enum smtp_reply
 box_unlink(size_t b, const char *in)
 {
 	char buf[BOX_NAME];
 	const char *name = box_name(&boxes[b], in, buf);
-	enum outcome o = box_open(b);
+	enum smtp_reply o = box_open(b);
 
-	if (o == DONE && unlinkat(in[0] == 'n' ? maildir.new : maildir.tmp,
+	if (o == SMTP_YES && unlinkat(in[0] == 'n' ? maildir.new : maildir.tmp,
 	    name + IN_DIR, 0) == -1)
 		o = failed("unlink", name);
 	return o;
@@ -2435,8 +2417,8 @@ maildir_abort(void)
 }
 
 /* After a failure the directory is opened anew, should it be another. */
-static enum outcome
-maildir_failed(enum outcome o)
+static enum smtp_reply
+maildir_failed(enum smtp_reply o)
 {
 	for (size_t b = 0; b < maildir.boxes; b++)
 		worsen(&boxes[b].outcome, o);
@@ -2446,13 +2428,13 @@ maildir_failed(enum outcome o)
 }
 
 /* Begin the message in a box; its ID may be taken there already. */
-static enum outcome
+static enum smtp_reply
 box_begin(size_t b)
 {
 	enum { TRIES = 3 };
-	enum outcome o = FAULT;
+	enum smtp_reply o = SMTP_FAULT;
 
-	for (int i = 0; i < TRIES && o != DONE; i++) {
+	for (int i = 0; i < TRIES && o != SMTP_YES; i++) {
 		if (i > 0)
 			message_new_id();
 		errno = 0;
@@ -2460,25 +2442,25 @@ box_begin(size_t b)
 		if (errno != EEXIST)
 			break;
 	}
-	if (o != DONE && errno == EEXIST)
+	if (o != SMTP_YES && errno == EEXIST)
 		o = failed("create", "tmp/");
-	return o == DONE ? box_trace(b) : o;
+	return o == SMTP_YES ? box_trace(b) : o;
 }
 
 /* Have the message come into the next box that takes it, from this one on;
- * where all get it or none does, into this one.  DONE, or what the last of them
- * came to. */
-static enum outcome
+ * where all get it or none does, into this one.  SMTP_YES, or what the last of
+ * them came to. */
+static enum smtp_reply
 maildir_home(size_t b)
 {
-	enum outcome o = boxes[b > 0 ? b - 1 : 0].outcome;
+	enum smtp_reply o = boxes[b > 0 ? b - 1 : 0].outcome;
 
 	for (; b < maildir.boxes; b++) {
 		maildir.home = b;
 		o = box_begin(b);
-		if (o == DONE)
+		if (o == SMTP_YES)
 			o = file_front_done();
-		if (worsen(&boxes[b].outcome, o) == DONE || !envelope.each)
+		if (worsen(&boxes[b].outcome, o) == SMTP_YES || !envelope.each)
 			break;
 		file_close();
 		box_take_back(b);
@@ -2486,10 +2468,10 @@ maildir_home(size_t b)
 	return o;
 }
 
-static enum outcome
+static enum smtp_reply
 maildir_begin(void)
 {
-	enum outcome o;
+	enum smtp_reply o;
 
 	if (maildir.template)
 		box_close();
@@ -2497,7 +2479,7 @@ maildir_begin(void)
 		box_check_place();
 	maildir_group();
 	o = maildir_home(0);
-	return o == DONE ? DONE : maildir_failed(o);
+	return o == SMTP_YES ? SMTP_YES : maildir_failed(o);
 }
 
 /*
@@ -2505,8 +2487,8 @@ maildir_begin(void)
  * home has got of it, and what it has not: that is in file_buf still, behind
  * what was put in front for the home, if that was not written yet.
  */
-static enum outcome
-maildir_move(enum outcome o)
+static enum smtp_reply
+maildir_move(enum smtp_reply o)
 {
 	static char left_buf[IN_SIZE];
 	const uint64_t at = file.body, end = file.octets;
@@ -2521,11 +2503,11 @@ maildir_move(enum outcome o)
 	/* it can be read until it is closed */
 	file.fd = -1;
 	box_take_back(maildir.home);
-	while ((o = maildir_home(maildir.home + 1)) == DONE) {
+	while ((o = maildir_home(maildir.home + 1)) == SMTP_YES) {
 		o = file_copy(from, at, end);
-		if (o == DONE)
+		if (o == SMTP_YES)
 			o = file_put(left);
-		if (worsen(&boxes[maildir.home].outcome, o) == DONE)
+		if (worsen(&boxes[maildir.home].outcome, o) == SMTP_YES)
 			break;
 		file_close();
 		box_take_back(maildir.home);
@@ -2535,59 +2517,59 @@ maildir_move(enum outcome o)
 }
 
 /* Write what is in file_buf. */
-static enum outcome
+static enum smtp_reply
 maildir_flush(void)
 {
-	enum outcome o = file_flush();
+	enum smtp_reply o = file_flush();
 
-	while (o != DONE) {
+	while (o != SMTP_YES) {
 		o = maildir_move(o);
-		if (o != DONE)
+		if (o != SMTP_YES)
 			break;
 		o = file_flush();
 	}
 	return o;
 }
 
-static enum outcome
+static enum smtp_reply
 box_copy(size_t b)
 {
-	enum outcome o = box_create(b);
+	enum smtp_reply o = box_create(b);
 
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = box_trace(b);
-	return o == DONE ? file_copy_source() : o;
+	return o == SMTP_YES ? file_copy_source() : o;
 }
 
 /* The file in the home box is complete, unless it wants a label: then it is
  * no more than a source, and that box gets a copy, too. */
-static enum outcome
+static enum smtp_reply
 maildir_source(void)
 {
-	enum outcome o = maildir_flush();
+	enum smtp_reply o = maildir_flush();
 
 	message_label();
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return o;
 	file_to_source();
 	if (file.label.n == 0)
-		return DONE;
+		return SMTP_YES;
 	/* one that stays is in the way of that box's copy, and of no other's */
-	boxes[maildir.home].tmp = box_unlink(maildir.home, "tmp/") != DONE;
-	return DONE;
+	boxes[maildir.home].tmp = box_unlink(maildir.home, "tmp/") != SMTP_YES;
+	return SMTP_YES;
 }
 
 /* A box's copy is complete in its tmp/, and made to last. */
-static enum outcome
+static enum smtp_reply
 box_complete(size_t b)
 {
-	enum outcome o = DONE;
+	enum smtp_reply o = SMTP_YES;
 
 	if (b == maildir.home && file.label.n == 0)
 		file_from_source();
 	else
 		o = box_copy(b);
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = file_sync();
 	file_close();
 	boxes[b].octets = file.octets;
@@ -2596,7 +2578,7 @@ box_complete(size_t b)
 
 /* Give a file another name, which must be a new one: it gets both; or, where
  * there are no hard links, only that one, and *renamed says so. */
-static enum outcome
+static enum smtp_reply
 file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
 {
 	enum { NOREPLACE = 1 };
@@ -2605,7 +2587,7 @@ file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
 
 	*renamed = false;
 	if (linkat(dir, name, to_dir, to, 0) == 0)
-		return DONE;
+		return SMTP_YES;
 	error = errno;
 	if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS) {
 		errno = ENOSYS;
@@ -2614,37 +2596,37 @@ file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
 		    NOREPLACE) == 0;
 #endif
 		if (*renamed)
-			return DONE;
+			return SMTP_YES;
 		if (errno != ENOSYS && errno != EINVAL && errno != EPERM &&
 		    errno != EOPNOTSUPP)
 			return failed("rename", to);
 		log_fault("the file system has no hard links, nor "
 		    "renameat2(2)", to, errno);
-		return NO_LINKS;
+		return SMTP_NO_LINKS;
 	}
 	/* a server's "no" may be to the second try of a request whose first
 	 * went well: the file knows how many names it has */
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_nlink == 2)
-		return DONE;
+		return SMTP_YES;
 	errno = error;
 	return failed("link", to);
 }
 
 /* Into the directory that will be synced, whatever its name is now. */
-static enum outcome
+static enum smtp_reply
 box_link(size_t b)
 {
 	char tmp_buf[BOX_NAME], new_buf[BOX_NAME];
 	const char *tmp = box_name(&boxes[b], "tmp/", tmp_buf);
 	const char *new = box_name(&boxes[b], "new/", new_buf);
-	enum outcome o = box_open(b);
+	enum smtp_reply o = box_open(b);
 	bool renamed;
 
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = file_link(maildir.tmp, tmp + IN_DIR, maildir.new,
 		    new + IN_DIR, &renamed);
-	if (o == DONE) {
+	if (o == SMTP_YES) {
 		boxes[b].linked = true;
 		boxes[b].tmp = !renamed;
 	}
@@ -2652,95 +2634,95 @@ box_link(size_t b)
 }
 
 /* The name in tmp/ goes, and that in new/ is made to last. */
-static enum outcome
+static enum smtp_reply
 box_settle(size_t b)
 {
-	enum outcome o = box_open(b);
+	enum smtp_reply o = box_open(b);
 	int rc;
 
-	if (o == DONE && boxes[b].tmp) {
+	if (o == SMTP_YES && boxes[b].tmp) {
 		o = box_unlink(b, "tmp/");
-		boxes[b].tmp = o != DONE;
+		boxes[b].tmp = o != SMTP_YES;
 	}
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return o;
 	do
 		rc = fsync(maildir.new);
 	while (rc == -1 && errno == EINTR);
-	return rc == -1 ? failed("fsync", "new/") : DONE;
+	return rc == -1 ? failed("fsync", "new/") : SMTP_YES;
 }
 
 /* One step for a box, if it is well so far.  Unless each stands by itself, the
  * first failure is everyone's. */
-static enum outcome
-box_step(size_t b, enum outcome (*step)(size_t))
+static enum smtp_reply
+box_step(size_t b, enum smtp_reply (*step)(size_t))
 {
-	if (boxes[b].outcome != DONE ||
-	    worsen(&boxes[b].outcome, step(b)) == DONE)
-		return DONE;
+	if (boxes[b].outcome != SMTP_YES ||
+	    worsen(&boxes[b].outcome, step(b)) == SMTP_YES)
+		return SMTP_YES;
 	if (!envelope.each)
 		return boxes[b].outcome;
 	box_take_back(b);
-	return DONE;
+	return SMTP_YES;
 }
 
-static enum outcome
-maildir_step(enum outcome (*step)(size_t))
+static enum smtp_reply
+maildir_step(enum smtp_reply (*step)(size_t))
 {
-	enum outcome o = DONE;
+	enum smtp_reply o = SMTP_YES;
 
-	for (size_t b = 0; b < maildir.boxes && o == DONE; b++)
+	for (size_t b = 0; b < maildir.boxes && o == SMTP_YES; b++)
 		o = box_step(b, step);
 	return o;
 }
 
 /* All copies, and then what they are made from: after an error of fsync(2)
  * that might no longer be what was written. */
-static enum outcome
+static enum smtp_reply
 maildir_complete(void)
 {
-	enum outcome o = DONE;
+	enum smtp_reply o = SMTP_YES;
 
-	for (size_t b = 0; b < maildir.boxes && o == DONE; b++)
+	for (size_t b = 0; b < maildir.boxes && o == SMTP_YES; b++)
 		if (b != maildir.home)
 			o = box_step(b, box_complete);
-	return o == DONE ? box_step(maildir.home, box_complete) : o;
+	return o == SMTP_YES ? box_step(maildir.home, box_complete) : o;
 }
 
 /* Leave out the boxes whose recipients all had the message before. */
-static enum outcome
+static enum smtp_reply
 box_check_loop(size_t b)
 {
 	if (!message.loops)
-		return DONE;
+		return SMTP_YES;
 	for (size_t i = boxes[b].first; i < envelope.rcpts; i++)
 		if (envelope.rcpt[i].box == b && !envelope.rcpt[i].loops)
-			return DONE;
-	return LOOPS;
+			return SMTP_YES;
+	return SMTP_LOOP;
 }
 
 /* Deliver to every box or to none; or, with a reply for each, to those that
- * take it.  Where this comes to DONE the message outlives a power cut. */
-static enum outcome
+ * take it.  Where this comes to SMTP_YES the message outlives a power cut. */
+static enum smtp_reply
 maildir_commit(void)
 {
-	enum outcome o;
+	enum smtp_reply o;
 
 	o = maildir_source();
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = maildir_complete();
 	source_close();
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = maildir_step(box_check_loop);
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = maildir_step(box_link);
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = maildir_step(box_settle);
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return maildir_failed(o);
 	for (size_t b = 0; b < maildir.boxes; b++)
 		boxes[b].linked = false;
-	return DONE;
+	return SMTP_YES;
 }
 
 /* ---- 9. helper: programs we start -------------------------------------- */
@@ -3134,16 +3116,16 @@ program_takes_sender(void)
 }
 
 /* At RCPT: may the program be given this recipient? */
-static enum outcome
+static enum smtp_reply
 program_find(const struct rcpt *r)
 {
 	static struct arguments a;
 
 	/* all must fit in the arguments */
 	if (conf.program_once && envelope.used > ARGUMENTS_MAX / 2)
-		return CROWDED;
+		return SMTP_CROWDED;
 	arguments_of(&a, r, true);
-	return arguments_fit(&a) ? DONE : UNFIT;
+	return arguments_fit(&a) ? SMTP_YES : SMTP_UNFIT;
 }
 
 /* The next argument, with its NUL; a relay's own is all the recipients. */
@@ -3171,7 +3153,7 @@ program_argument(struct smtp_text *t, const char *arg,
 }
 
 /* Make the arguments of a run; r is NULL for a relay's. */
-static enum outcome
+static enum smtp_reply
 program_arguments(const struct rcpt *r)
 {
 	static struct arguments a;
@@ -3182,11 +3164,11 @@ program_arguments(const struct rcpt *r)
 	for (size_t i = 0; conf.program[i] != NULL; i++)
 		if (program_argument(&t, conf.program[i], &a, &argc) !=
 		    SMTP_OK)
-			return FAULT;
+			return SMTP_FAULT;
 	program.argv[argc] = NULL;
 	if (t.cut)
 		log_fault("arguments too long", NULL, 0);
-	return t.cut ? FAULT : DONE;
+	return t.cut ? SMTP_FAULT : SMTP_YES;
 }
 
 /* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set.
@@ -3220,39 +3202,39 @@ program_environment(const struct rcpt *r)
 }
 
 /* What an exit status means: sysexits.h's, qmail-command(8)'s, the shell's. */
-static enum outcome
+static enum smtp_reply
 outcome_of_exit(int status)
 {
 	switch (status) {
 	case 0:
 	case 99:
-		return DONE;
+		return SMTP_YES;
 	case 67:
-		return NO_USER;
+		return SMTP_NO_USER;
 	case 68:
-		return NO_HOST;
+		return SMTP_NO_HOST;
 	case 65:
-		return BAD_DATA;
+		return SMTP_BAD_DATA;
 	case 77:
-		return DENIED;
+		return SMTP_DENIED;
 	case 100:
-		return REJECTED;
+		return SMTP_REJECTED;
 	case 73:
-		return CANT_CREATE;
+		return SMTP_CANT_CREATE;
 	case 64:
 	case 69:
 	case 70:
 	case 78:
 	case 126:
 	case 127:
-		return MISCONFIGURED;
+		return SMTP_MISCONFIGURED;
 	default:
-		return FAULT;
+		return SMTP_FAULT;
 	}
 }
 
 /* A file in the spool, without a name. */
-static enum outcome
+static enum smtp_reply
 spool_create(void)
 {
 	char buf[PATH_MAX];
@@ -3268,22 +3250,22 @@ spool_create(void)
 	file_begin(fd);
 	if (fd == -1)
 		return failed("create", conf.spool);
-	return unlink(t.p) == -1 ? failed("unlink", t.p) : DONE;
+	return unlink(t.p) == -1 ? failed("unlink", t.p) : SMTP_YES;
 }
 
 /* What a run's file has in front: a relay's no more than where it was; r is
  * the only recipient, or NULL. */
-static enum outcome
+static enum smtp_reply
 program_trace(const struct rcpt *r)
 {
-	enum outcome o = DONE;
+	enum smtp_reply o = SMTP_YES;
 
 	if (!conf.program_once) {
 		o = message_return_path();
-		if (o == DONE)
+		if (o == SMTP_YES)
 			o = message_delivered_to(r);
 	}
-	return o == DONE ? message_received(r) : o;
+	return o == SMTP_YES ? message_received(r) : o;
 }
 
 /* Whom the run with the file that was received is for, the last of them; NULL:
@@ -3307,23 +3289,23 @@ program_abort(void)
 	source_close();
 }
 
-static enum outcome
-program_failed(enum outcome o)
+static enum smtp_reply
+program_failed(enum smtp_reply o)
 {
 	program_abort();
 	return o;
 }
 
-static enum outcome
+static enum smtp_reply
 program_begin(void)
 {
-	enum outcome o = spool_create();
+	enum smtp_reply o = spool_create();
 
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = program_trace(program_home());
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = file_front_done();
-	return o == DONE ? DONE : program_failed(o);
+	return o == SMTP_YES ? SMTP_YES : program_failed(o);
 }
 
 /* Take what the program says; false at its end. */
@@ -3387,7 +3369,7 @@ program_log(const struct rcpt *r, const char *how, int number)
 }
 
 /* Run the program on the file; r is NULL for a relay of several. */
-static enum outcome
+static enum smtp_reply
 program_start(const struct rcpt *r)
 {
 	int out[2], status = 0;
@@ -3405,7 +3387,7 @@ program_start(const struct rcpt *r)
 		(void)failed("exec", program.argv[0]);
 		close(out[0]);
 		close(out[1]);
-		return MISCONFIGURED;
+		return SMTP_MISCONFIGURED;
 	}
 	close(out[1]);
 	in_time = program_wait(pid, out[0], &status);
@@ -3417,33 +3399,33 @@ program_start(const struct rcpt *r)
 	else
 		program_log(r, "signal", WTERMSIG(status));
 	return in_time && WIFEXITED(status) ?
-	    outcome_of_exit(WEXITSTATUS(status)) : FAULT;
+	    outcome_of_exit(WEXITSTATUS(status)) : SMTP_FAULT;
 }
 
 /* Give a run its file: the one received, or a copy. */
-static enum outcome
+static enum smtp_reply
 program_file(const struct rcpt *r)
 {
-	enum outcome o;
+	enum smtp_reply o;
 
 	file_close();
 	if (r == program_home() && file.label.n == 0) {
 		file_from_source();
-		return DONE;
+		return SMTP_YES;
 	}
 	o = spool_create();
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = program_trace(r);
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = file_copy_source();
-	return o == DONE ? file_flush() : o;
+	return o == SMTP_YES ? file_flush() : o;
 }
 
 /* One run, for r, or NULL: for all of a relay's recipients. */
-static enum outcome
+static enum smtp_reply
 program_run(const struct rcpt *r)
 {
-	enum outcome o = FAULT;
+	enum smtp_reply o = SMTP_FAULT;
 
 	program.said = SMTP_TEXT(program.said_text);
 	program.last = (struct smtp_last){ 0 };
@@ -3452,16 +3434,16 @@ program_run(const struct rcpt *r)
 		return o;
 	}
 	o = program_file(r);
-	if (o == DONE)
+	if (o == SMTP_YES)
 		o = program_arguments(conf.program_once ? NULL : r);
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return o;
 	program_environment(r);
 	return program_start(r);
 }
 
 static void
-program_result(struct rcpt *r, enum outcome o)
+program_result(struct rcpt *r, enum smtp_reply o)
 {
 	struct slice words = smtp_last_line(&program.last);
 	size_t i = (size_t)(r - envelope.rcpt);
@@ -3478,10 +3460,10 @@ static void
 program_sync(void)
 {
 	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
-	enum outcome o = DONE;
+	enum smtp_reply o = SMTP_YES;
 	int fd;
 
-	while (r < end && (r->outcome != DONE || !rcpt_is_first(r)))
+	while (r < end && (r->outcome != SMTP_YES || !rcpt_is_first(r)))
 		r++;
 	if (conf.sync == NULL || r == end)
 		return;
@@ -3492,8 +3474,8 @@ program_sync(void)
 #endif
 	if (fd != -1)
 		close(fd);
-	for (; r < end && o != DONE; r++)
-		if (r->outcome == DONE) {
+	for (; r < end && o != SMTP_YES; r++)
+		if (r->outcome == SMTP_YES) {
 			program.words[r - envelope.rcpt].n = 0;
 			worsen(&r->outcome, o);
 		}
@@ -3501,14 +3483,14 @@ program_sync(void)
 
 /* Run for every recipient that is no loop, and not equal to one before; the
  * outcomes are theirs; told, if it is given, is called when one is known. */
-static enum outcome
+static enum smtp_reply
 program_commit(void (*told)(const struct rcpt *))
 {
 	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
-	enum outcome o = file_flush();
+	enum smtp_reply o = file_flush();
 
 	message_label();
-	if (o != DONE)
+	if (o != SMTP_YES)
 		return program_failed(o);
 	file_to_source();
 	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
@@ -3520,7 +3502,7 @@ program_commit(void (*told)(const struct rcpt *))
 	for (r = envelope.rcpt; r < end; r++) {
 		program.words[r - envelope.rcpt].n = 0;
 		if (r->loops)
-			worsen(&r->outcome, LOOPS);
+			worsen(&r->outcome, SMTP_LOOP);
 		else if (rcpt_is_first(r))
 			program_result(r, conf.program_once ? o :
 			    program_run(r));
@@ -3529,7 +3511,7 @@ program_commit(void (*told)(const struct rcpt *))
 	}
 	program_sync();
 	program_abort();
-	return DONE;
+	return SMTP_YES;
 }
 
 /* The two kinds of delivery, and a dry run, seen from the session. */
@@ -3540,13 +3522,13 @@ delivery_none(void)
 	return conf.maildir == NULL && conf.program == NULL;
 }
 
-static enum outcome
+static enum smtp_reply
 delivery_find(struct rcpt *r)
 {
 	return conf.program != NULL ? program_find(r) : maildir_find(r);
 }
 
-static enum outcome
+static enum smtp_reply
 delivery_begin(void)
 {
 	if (delivery_none()) {
@@ -3557,32 +3539,32 @@ delivery_begin(void)
 }
 
 /* Write what is in file_buf. */
-static enum outcome
+static enum smtp_reply
 delivery_flush(void)
 {
 	return conf.maildir != NULL ? maildir_flush() : file_flush();
 }
 
-/* Where this comes to DONE, rcpt_outcome() tells of each; and always where
+/* Where this comes to SMTP_YES, rcpt_outcome() tells of each; and always where
  * each stands by itself in a Maildir. */
-static enum outcome
+static enum smtp_reply
 delivery_commit(void (*told)(const struct rcpt *))
 {
 	if (delivery_none())
-		return DONE;
+		return SMTP_YES;
 	return conf.program != NULL ? program_commit(told) :
 	    maildir_commit();
 }
 
 /* What became of one recipient. */
-static enum outcome
+static enum smtp_reply
 rcpt_outcome(const struct rcpt *r)
 {
 	if (r->loops)
-		return LOOPS;
+		return SMTP_LOOP;
 	if (conf.program != NULL)
 		return envelope.rcpt[r->same].outcome;
-	return conf.maildir == NULL ? DONE : boxes[r->box].outcome;
+	return conf.maildir == NULL ? SMTP_YES : boxes[r->box].outcome;
 }
 
 /* What the program said of one recipient; empty for nothing. */
@@ -4383,36 +4365,36 @@ struct session {
 };
 
 static enum reply
-say_outcome(enum outcome o)
+say_outcome(enum smtp_reply o)
 {
 	switch (o) {
-	case NO_ROOM:
+	case SMTP_NO_ROOM:
 		return SAY_NO_ROOM;
-	case QUOTA:
+	case SMTP_QUOTA:
 		return SAY_QUOTA;
-	case NO_LINKS:
+	case SMTP_NO_LINKS:
 		return SAY_NO_LINKS;
-	case NO_USER:
+	case SMTP_NO_USER:
 		return SAY_NO_USER;
-	case LOOPS:
+	case SMTP_LOOP:
 		return SAY_LOOP;
-	case NO_HOST:
+	case SMTP_NO_HOST:
 		return SAY_NO_HOST;
-	case BAD_DATA:
+	case SMTP_BAD_DATA:
 		return SAY_BAD_DATA;
-	case DENIED:
+	case SMTP_DENIED:
 		return SAY_DENIED;
-	case REJECTED:
+	case SMTP_REJECTED:
 		return SAY_FAILED;
-	case CANT_CREATE:
+	case SMTP_CANT_CREATE:
 		return SAY_CANT_CREATE;
-	case MISCONFIGURED:
+	case SMTP_MISCONFIGURED:
 		return SAY_MISCONFIGURED;
-	case UNFIT:
+	case SMTP_UNFIT:
 		return SAY_UNFIT_RCPT;
-	case CROWDED:
+	case SMTP_CROWDED:
 		return SAY_TOO_MANY;
-	case DONE:
+	case SMTP_YES:
 		return delivery_none() ? SAY_DRY : SAY_DELIVERED;
 	default:
 		return SAY_FAULT;
@@ -4794,7 +4776,7 @@ do_rcpt(struct session *s, struct slice arg)
 	struct smtp_path path;
 	struct slice rest, domain, address;
 	struct rcpt *r;
-	enum outcome o;
+	enum smtp_reply o;
 	enum reply say;
 	bool dsn;
 
@@ -4824,10 +4806,11 @@ do_rcpt(struct session *s, struct slice arg)
 	r = &envelope.rcpt[envelope.rcpts];
 	*r = (struct rcpt){
 		.local = { address.p, path.local.n },
-		.domain = { address.p + path.local.n + 1, domain.n }
+		.domain = { address.p + path.local.n + 1, domain.n },
+		.outcome = SMTP_YES
 	};
 	o = delivery_find(r);
-	say = o == DONE ? say_policy(s, address) : say_outcome(o);
+	say = o == SMTP_YES ? say_policy(s, address) : say_outcome(o);
 	if (say != SAY_NOTHING) {
 		envelope.used -= address.n;
 		return say;
@@ -4867,10 +4850,11 @@ protocol_name(const struct session *s)
 }
 
 /* Begin to receive a message; the outcome is message.outcome. */
-static enum outcome
+static enum smtp_reply
 message_begin(struct session *s)
 {
 	memset(&message, 0, sizeof(message));
+	message.outcome = SMTP_YES;
 	message.msgid = SMTP_TEXT(message.msgid_text);
 	message.data.newline = net.newline == NL_LF ? SMTP_LF : SMTP_CRLF;
 	/* an old device that ends all its lines so ends its messages so, too;
@@ -4894,7 +4878,7 @@ message_take(size_t n)
 
 	if (conf.size > 0 && message.data.octets > conf.size)
 		message.big = true;
-	if (message.outcome != DONE || message.big) {
+	if (message.outcome != SMTP_YES || message.big) {
 		message.begun = true;
 		message_look(in);
 		file.n = 0;
@@ -4919,7 +4903,7 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 		/* two octets of room are what smtp_chunk_end() wants */
 		if (sizeof(file_buf) - file.n < 2)
 			worsen(&message.outcome, delivery_flush());
-		if (message.outcome != DONE)
+		if (message.outcome != SMTP_YES)
 			file.n = 0;
 		left = room = file_room();
 		/* what is put in front of it must find room, too */
@@ -5213,7 +5197,7 @@ each_reply(enum reply all)
 {
 	while (each.said < envelope.rcpts)
 		each_say(&envelope.rcpt[each.said], all);
-	return each.tally.good > 0 ? say_outcome(DONE) :
+	return each.tally.good > 0 ? say_outcome(SMTP_YES) :
 	    tally_say(&each.tally, "No delivery to any recipient");
 }
 
@@ -5318,12 +5302,12 @@ message_end(struct session *s)
 	/* what was said before does not wait for this message's delivery */
 	net_flush();
 	logged.unfinished = each_unfinished;
-	if (say == SAY_NOTHING && message.outcome == DONE)
+	if (say == SAY_NOTHING && message.outcome == SMTP_YES)
 		worsen(&message.outcome, delivery_commit(envelope.each ?
 		    each_told : NULL));
 	logged.unfinished = NULL;
 	/* boxes that stand by themselves tell what became of each */
-	if (say == SAY_NOTHING && message.outcome != DONE &&
+	if (say == SAY_NOTHING && message.outcome != SMTP_YES &&
 	    (conf.maildir == NULL || !envelope.each))
 		say = say_outcome(message.outcome);
 	message_reply(s, say);
@@ -5350,7 +5334,7 @@ do_data(struct session *s, struct slice arg)
 	(void)arg;
 	if (s->state == S_TRIED)
 		return conf.lmtp ? SAY_RCPT_FIRST : SAY_NO_RCPT;
-	if (message_begin(s) != DONE) {
+	if (message_begin(s) != SMTP_YES) {
 		message_refuse(s, say_outcome(message.outcome));
 		return SAY_NOTHING;
 	}
@@ -5416,7 +5400,7 @@ chunk_reply(struct session *s)
 {
 	enum reply say = message_verdict();
 
-	if (say == SAY_NOTHING && message.outcome != DONE)
+	if (say == SAY_NOTHING && message.outcome != SMTP_YES)
 		say = say_outcome(message.outcome);
 	if (say == SAY_NOTHING) {
 		s->state = S_BDAT;
@@ -5441,7 +5425,7 @@ do_bdat(struct session *s, struct slice arg)
 	if (smtp_parse_bdat(arg, &size, &last) != SMTP_OK)
 		bye(SAY_BAD_CHUNK, "bad-chunk");
 	if (s->state == S_RCPT)
-		keep = message_begin(s) == DONE;
+		keep = message_begin(s) == SMTP_YES;
 	else if (!ours && !s->chunk_refused)
 		rate_begin(s);
 	else
@@ -6943,7 +6927,7 @@ test_links(const char *path)
 {
 	char names[2][32];
 	struct smtp_text t;
-	enum outcome o = FAULT;
+	enum smtp_reply o = SMTP_FAULT;
 	bool renamed = false;
 	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
 	int error;
@@ -6970,9 +6954,9 @@ test_links(const char *path)
 	box_close();
 	if (fd == -1)
 		test_problem("no file can be made in", path, strerror(error));
-	else if (o != DONE)
-		test_problem("maildir", path, o == NO_LINKS ? "no hard links "
-		    "on that file system, nor renameat2(2)" :
+	else if (o != SMTP_YES)
+		test_problem("maildir", path, o == SMTP_NO_LINKS ?
+		    "no hard links on that file system, nor renameat2(2)" :
 		    "no file gets from tmp/ to new/");
 }
 
@@ -6988,7 +6972,7 @@ test_maildir(struct slice domain)
 	bool ok = true;
 
 	if (maildir.template) {
-		if (expand(&v, false, &t) != DONE) {
+		if (expand(&v, false, &t) != SMTP_YES) {
 			test_problem("maildir", path, "too long");
 			return;
 		}

@@ -1,6 +1,6 @@
 /*
- * smtp_parse - the SMTP grammar, and nothing else.  The contract of every
- * function here is in smtp_parse.h.
+ * smtp_parse - the language: the grammar of SMTP, and the session as a machine
+ * on top of it.  The contract of every function here is in smtp_parse.h.
  *
  * Two floors.  scan_x(in) returns how many octets at the start of in match
  * the rule x, 0 for none.  smtp_parse_x() composes scans, applies the limits,
@@ -3026,4 +3026,2042 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	put_word(&w, &column, "", smtp_slice(date), "");
 	smtp_puts(&w, "\n");
 	return w.n;
+}
+
+/* ---- the session: what is said ---------------------------------------- */
+
+/*
+ * Each answer of a host is the reply it stands for; these are the session's
+ * own.  4xx is the host's trouble, 5xx the client's.  No octet of the client's
+ * is in here: what can vary (an ID, the list of verbs) follows the text.
+ */
+enum {
+	SAY_NONE = SMTP_ANSWERS,
+	SAY_HELP,
+	SAY_GREETING,
+	SAY_TLS,
+	SAY_BYE,
+	SAY_AUTH_RIGHT,
+	SAY_HELO,
+	SAY_EHLO,
+	SAY_SENDER,
+	SAY_RCPT,
+	SAY_CHUNK,
+	SAY_VRFY,
+	SAY_CHALLENGE,
+	SAY_USERNAME,
+	SAY_PASSWORD,
+	SAY_DATA,
+	SAY_ERRORS,
+	SAY_AUTH_TRIES,
+	SAY_IS_TLS,
+	SAY_IS_HTTP,
+	SAY_IS_PROXY,
+	SAY_NO_TLS,
+	SAY_UNKNOWN,
+	SAY_LHLO,
+	SAY_HELO_LMTP,
+	SAY_BAD_LINE,
+	SAY_BARE_LINE,
+	SAY_LONG_LINE,
+	SAY_LONG_AUTH,
+	SAY_HELO_ARG,
+	SAY_NO_ARG,
+	SAY_NEED_ARG,
+	SAY_SYNTAX,
+	SAY_BAD_CHUNK,
+	SAY_BAD_PARAM,
+	SAY_BAD_SENDER,
+	SAY_BASE64,
+	SAY_CANCELLED,
+	SAY_NOT_DONE,
+	SAY_ORDER,
+	SAY_IN_BDAT,
+	SAY_CHUNK_BEHIND,
+	SAY_NESTED,
+	SAY_LHLO_FIRST,
+	SAY_MAIL_FIRST,
+	SAY_RCPT_FIRST,
+	SAY_MECHANISM,
+	SAY_REQUIRED_TLS,
+	SAY_REQUIRED_AUTH,
+	SAY_AUTH_CLEAR,
+	SAY_BARE,
+	SAY_SENDER_UTF8,
+	SAY_XCLIENT,
+	SAY_TOO_BIG,
+	SAY_UNFIT_SENDER,
+	SAY_RCPT_UTF8,
+	SAY_NO_RCPT,
+	SAY_NO_PARAM,
+	SAY_ASK,		/* nothing yet: s->asked is the question */
+	SAYINGS
+};
+
+static const char replies[SAYINGS][56] = {
+	[SAY_HELP]	= "214 2.0.0 You may say:",
+	[SAY_GREETING]	= "220 ",
+	[SAY_TLS]	= "220 2.0.0 Go ahead",
+	[SAY_BYE]	= "221 2.0.0 Bye",
+	[SAY_AUTH_RIGHT] = "235 2.7.0 Authenticated",
+	[SAY_HELO]	= "250 ",
+	[SAY_EHLO]	= "250 HELP",
+	[SMTP_YES]	= "250 2.0.0 Ok",
+	[SMTP_DRY]	= "250 2.0.0 dry run: nothing was kept",
+	[SMTP_DELIVERED] = "250 2.0.0 Delivered as ",
+	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
+	[SAY_SENDER]	= "250 2.1.0 Sender ok",
+	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
+	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
+	[SAY_CHALLENGE]	= "334 ",
+	[SAY_USERNAME]	= "334 VXNlcm5hbWU6",	/* "Username:", ... */
+	[SAY_PASSWORD]	= "334 UGFzc3dvcmQ6",	/* ... "Password:" */
+	[SMTP_EACH]	= "353 A reply for each recipient follows",
+	[SAY_DATA]	= "354 Send the message, end it with a dot",
+	[SMTP_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
+	[SMTP_TIMEOUT]	= "421 4.4.2 Waited too long",
+	[SAY_ERRORS]	= "421 4.7.0 Too many errors",
+	[SAY_AUTH_TRIES] = "421 4.7.0 Too many wrong passwords",
+	[SAY_IS_TLS]	= "421 4.7.0 This port speaks SMTP in clear, not TLS",
+	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
+	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
+	[SMTP_FAULT]	= "451 4.3.0 Local fault, try again later",
+	[SMTP_NO_LINKS]	= "451 4.3.0 No hard links where the mailbox is",
+	[SMTP_MISCONFIGURED] = "451 4.3.5 Not set up right, try again later",
+	[SMTP_CANT_CREATE] = "452 4.2.0 Mailbox not writable, try again later",
+	[SMTP_QUOTA]	= "452 4.2.2 Over quota, try again later",
+	[SMTP_NO_ROOM]	= "452 4.3.1 No room, try again later",
+	[SMTP_CROWDED]	= "452 4.5.3 Too many recipients",
+	[SAY_NO_TLS]	= "454 4.7.0 TLS is not to be had, try again later",
+	[SMTP_UNAVAILABLE] = "454 4.7.0 No check of passwords now, try later",
+	[SAY_LHLO]	= "500 LMTP is not spoken here",
+	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
+	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
+	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
+	[SAY_BARE_LINE]	= "500 5.5.2 Lines end in CRLF, not in LF alone",
+	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
+	[SAY_LONG_AUTH]	= "500 5.5.6 Line too long",
+	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
+	[SMTP_BAD_ADDRESS] = "501 5.1.3 Bad recipient address",
+	[SAY_BAD_SENDER] = "501 5.1.7 Bad sender address",
+	[SAY_BASE64]	= "501 5.5.2 Not base64 of what was asked for",
+	[SAY_NO_ARG]	= "501 5.5.4 No argument allowed",
+	[SAY_NEED_ARG]	= "501 5.5.4 Argument missing",
+	[SAY_SYNTAX]	= "501 5.5.4 Syntax error in the arguments",
+	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, and so no next command",
+	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
+	[SAY_CANCELLED]	= "501 5.7.0 Cancelled",
+	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
+	[SAY_ORDER]	= "503 5.5.1 Not now",
+	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
+	[SAY_CHUNK_BEHIND] = "503 5.5.1 A chunk before it was refused",
+	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
+	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
+	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
+	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
+	[SAY_MECHANISM]	= "504 5.5.4 Mechanism not known",
+	[SAY_REQUIRED_TLS] = "530 5.7.0 STARTTLS first",
+	[SAY_REQUIRED_AUTH] = "530 5.7.0 AUTH first",
+	[SMTP_WRONG]	= "535 5.7.8 Wrong user or password",
+	[SAY_AUTH_CLEAR] = "538 5.7.11 Not without encryption",
+	[SMTP_NO_USER]	= "550 5.1.1 No such user",
+	[SMTP_NO_HOST]	= "550 5.1.2 No such domain",
+	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
+	[SAY_SENDER_UTF8] = "550 5.6.7 A sender beyond ASCII needs SMTPUTF8",
+	[SAY_XCLIENT]	= "550 5.7.0 Not from here",
+	[SMTP_NOT_OURS]	= "550 5.7.1 No relaying to that domain",
+	[SMTP_DENIED]	= "550 5.7.1 Delivery not permitted",
+	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
+	[SMTP_UNFIT]	= "553 5.1.3 No such address is handed on",
+	[SAY_UNFIT_SENDER] = "553 5.1.7 No such address is handed on",
+	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
+	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
+	[SMTP_REJECTED]	= "554 5.3.0 No delivery to any recipient",
+	[SMTP_LOOP]	= "554 5.4.6 The message is looping",
+	[SMTP_BAD_DATA]	= "554 5.6.0 The message was not understood",
+	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
+};
+
+struct slice
+smtp_reply_text(enum smtp_reply answer)
+{
+	return smtp_slice(replies[(unsigned)answer < SMTP_ANSWERS ? answer :
+	    SMTP_FAULT]);
+}
+
+/* the text of a reply, in words of its own or not */
+static struct slice
+said(const struct smtp_session *s, unsigned say)
+{
+	return say == SMTP_OWN ? (struct slice){ s->own, s->own_n } :
+	    smtp_slice(replies[say]);
+}
+
+static char
+class_of(const struct smtp_session *s, unsigned say)
+{
+	return said(s, say).p[0];
+}
+
+/* a reply's code and enhanced code, "250 2.0.0" */
+static struct slice
+codes_of(struct slice text)
+{
+	const char *end = memchr(text.p + 4, ' ', text.n - 4);
+
+	return end == NULL ? text : take(text, (size_t)(end - text.p));
+}
+
+/* Reply-code = %x32-35 %x30-35 DIGIT, but no 3 and no 250 in another class
+ *                                                         (RFC 5321, 4.2) */
+enum smtp_reply
+smtp_own(struct smtp_session *s, struct slice code, struct slice enhanced,
+    struct slice words)
+{
+	struct smtp_text t = SMTP_TEXT(s->own);
+
+	if (code.n != 3 || (code.p[0] != '2' && code.p[0] != '4' &&
+	    code.p[0] != '5') || code.p[1] < '0' || code.p[1] > '5' ||
+	    !is_digit(code.p[2]) || scan_enhanced(enhanced) == 0 ||
+	    scan_enhanced(enhanced) != enhanced.n ||
+	    enhanced.p[0] != code.p[0])
+		return SMTP_FAULT;
+	smtp_put(&t, code);
+	smtp_puts(&t, " ");
+	smtp_put(&t, enhanced);
+	smtp_puts(&t, " ");
+	smtp_put_words(&t, words);
+	s->own_n = t.n;
+	return SMTP_OWN;
+}
+
+/* the same with codes of ours, "550 5.5.2" */
+static unsigned
+say_own(struct smtp_session *s, struct slice codes, struct slice words)
+{
+	return (unsigned)smtp_own(s, take(codes, 3), drop(codes, 4), words);
+}
+
+/* what an answer says; one that does not fit the question is a fault */
+static unsigned
+say_answer(const struct smtp_session *s, enum smtp_reply answer)
+{
+	const bool sender = s->asked == SMTP_SENDER;
+	const bool outcome = s->asked == SMTP_FINISH ||
+	    s->asked == SMTP_OUTCOME;
+
+	switch ((int)answer) {
+	case SMTP_BAD_ADDRESS:
+		return sender ? SAY_BAD_SENDER : SMTP_BAD_ADDRESS;
+	case SMTP_UNFIT:
+		return sender ? SAY_UNFIT_SENDER : SMTP_UNFIT;
+	case SMTP_YES:
+	case SMTP_DELIVERED:
+	case SMTP_DRY:
+		return outcome ? (unsigned)answer : SMTP_FAULT;
+	case SMTP_OWN:
+		return s->own_n == 0 || (s->own[0] == '2' && !outcome) ?
+		    SMTP_FAULT : SMTP_OWN;
+	case SMTP_UNAVAILABLE:
+	case SMTP_WRONG:
+		return s->asked == SMTP_PASSWORD ? (unsigned)answer :
+		    SMTP_FAULT;
+	default:
+		return (unsigned)answer >= SMTP_NO_LINKS &&
+		    (unsigned)answer < SMTP_ANSWERS ? (unsigned)answer :
+		    SMTP_FAULT;
+	}
+}
+
+/* one line of a reply, in two parts */
+static void
+put_line(struct smtp_host *h, struct slice text, struct slice more)
+{
+	smtp_put(&h->out, text);
+	smtp_put(&h->out, more);
+	smtp_puts(&h->out, "\r\n");
+}
+
+static void
+put_reply(const struct smtp_session *s, struct smtp_host *h, unsigned say)
+{
+	put_line(h, said(s, say), smtp_slice(""));
+}
+
+/* junk costs us more than it costs the client: so much of it is an error */
+static void
+count_junk(struct smtp_session *s, const struct smtp_terms *t)
+{
+	if (t->junk == 0 || ++s->junk < t->junk)
+		return;
+	s->junk = 0;
+	s->errors++;
+}
+
+/* ---- the session: lines out of octets --------------------------------- */
+
+enum got { GOT_MORE, GOT_LINE, GOT_LONG, GOT_BARE };
+enum { VERB_SEEN = 5 };		/* octets that tell AUTH from all else */
+
+enum newline { NEWLINE_UNKNOWN, NEWLINE_CRLF, NEWLINE_LF };
+
+/* what is told of the AUTH that is under way, instead of its line */
+enum told { TOLD_LINE, TOLD_AUTH, TOLD_PLAIN, TOLD_LOGIN };
+
+static bool
+is_auth(struct slice line)
+{
+	return line.n >= VERB_SEEN && smtp_is(take(line, 4), "AUTH") &&
+	    is_blank(line.p[4]);
+}
+
+/* is the response of an AUTH exchange to come? */
+static bool
+in_auth(const struct smtp_session *s)
+{
+	return s->at == SMTP_AT_PLAIN || s->at == SMTP_AT_USER ||
+	    s->at == SMTP_AT_PASSWORD;
+}
+
+/* the command, or as much of it as is known where it was no line */
+static struct slice
+heard(const struct smtp_session *s)
+{
+	return (struct slice){ s->line, s->heard_n };
+}
+
+/* The line is done with: nothing of it is kept but what follows it. */
+static void
+line_drop(struct smtp_session *s)
+{
+	size_t rest = s->line_n - s->used;
+
+	memmove(s->line, s->line + s->used, rest);
+	memset(s->line + rest, 0, s->used);
+	s->line_n = rest;
+	s->used = s->heard_n = 0;
+}
+
+static void
+line_begin(struct smtp_session *s)
+{
+	line_drop(s);
+	s->heard = s->skip = s->lf = s->lf_alone = false;
+	s->cr = s->line_n > 0 && s->line[s->line_n - 1] == '\r';
+	s->told = TOLD_LINE;
+	s->verb = 0;
+	s->to_at = s->to_n = 0;
+}
+
+/* Does this LF end a line?  By hand the first one decides how lines end. */
+static bool
+line_ends(struct smtp_session *s, const struct smtp_terms *t, bool crlf)
+{
+	if (s->newline == NEWLINE_UNKNOWN)
+		s->newline = crlf ? NEWLINE_CRLF : NEWLINE_LF;
+	if (!crlf && s->newline == NEWLINE_CRLF && !t->normalize) {
+		s->lf = true;
+		return false;
+	}
+	s->lf_alone = !crlf;
+	return true;
+}
+
+/* a line is there, and this much of it was its end */
+static enum got
+line_is(struct smtp_session *s, size_t end)
+{
+	s->heard = true;
+	s->used = s->line_n;
+	s->heard_n = s->line_n - end;
+	return s->skip ? GOT_LONG : GOT_LINE;
+}
+
+/* So much of it without an end is too long; its head will tell what it was. */
+static void
+line_skip(struct smtp_session *s)
+{
+	s->cr = s->line[s->line_n - 1] == '\r';
+	s->skip = true;
+	memset(s->line + VERB_SEEN, 0, s->line_n - VERB_SEEN);
+	s->line_n = VERB_SEEN;
+}
+
+/* how many octets of in go on with the line: up to a line end, and no more
+ * than it may have */
+static size_t
+line_part(const struct smtp_session *s, struct slice in, size_t max)
+{
+	const char *lf = memchr(in.p, '\n', in.n);
+	size_t n = lf == NULL ? in.n : (size_t)(lf - in.p) + 1;
+
+	if (s->skip)
+		return n;
+	/* how long it may be is known behind the verb */
+	if (s->line_n < VERB_SEEN)
+		max = VERB_SEEN;
+	return n < max - s->line_n ? n : max - s->line_n;
+}
+
+/* The next line, copied: what is in the host's buffer moves. */
+static enum got
+line_take(struct smtp_session *s, struct smtp_host *h, struct slice *in)
+{
+	struct slice part;
+	size_t max;
+	bool crlf;
+
+	while (in->n > 0) {
+		max = in_auth(s) || is_auth((struct slice){ s->line,
+		    s->line_n }) ? SMTP_AUTH_MAX : SMTP_LINE_MAX;
+		part = take(*in, line_part(s, *in, max));
+		*in = drop(*in, part.n);
+		crlf = part.n > 1 ? part.p[part.n - 2] == '\r' : s->cr;
+		s->cr = part.p[part.n - 1] == '\r';
+		if (!s->skip) {
+			memcpy(s->line + s->line_n, part.p, part.n);
+			s->line_n += part.n;
+		}
+		h->secret |= max == SMTP_AUTH_MAX || is_auth((struct slice){
+		    s->line, s->line_n });
+		if (part.p[part.n - 1] == '\n' &&
+		    line_ends(s, &h->terms, crlf))
+			return line_is(s, s->skip ? 0 : crlf &&
+			    (s->newline == NEWLINE_CRLF ||
+			    h->terms.normalize) ? 2 : 1);
+		if (!s->skip && s->line_n == max)
+			line_skip(s);
+	}
+	return GOT_MORE;
+}
+
+/*
+ * An LF that is no line end may be part of a bad line, to which there is one
+ * reply.  But a client that says nothing behind it waits for a reply: what it
+ * has said up to there is passed over.
+ */
+static enum got
+line_silent(struct smtp_session *s)
+{
+	s->heard = true;
+	s->used = s->line_n;
+	while (!s->skip && s->line[s->used - 1] != '\n')
+		s->used--;
+	s->heard_n = s->used < VERB_SEEN ? s->used : VERB_SEEN;
+	return s->skip ? GOT_LONG : GOT_BARE;
+}
+
+/* ---- the session: the commands ---------------------------------------- */
+
+enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of what terms want */
+enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
+
+enum verb {
+	VERB_NONE, VERB_HELO, VERB_EHLO, VERB_LHLO, VERB_STARTTLS, VERB_AUTH,
+	VERB_XCLIENT, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_BDAT, VERB_RSET,
+	VERB_NOOP, VERB_QUIT, VERB_VRFY, VERB_HELP, VERB_VERB, VERB_ONEX,
+	VERB_EXPN, VERB_ETRN, VERB_TURN, VERB_SEND, VERB_SOML, VERB_SAML,
+	VERBS
+};
+
+enum {
+	S_HELO = SMTP_S_HELO,
+	S_IDLE = SMTP_S_IDLE,
+	S_MAIL = SMTP_S_MAIL,
+	S_TRIED = SMTP_S_TRIED,
+	S_RCPT = SMTP_S_RCPT,
+	S_BDAT = SMTP_S_BDAT,
+	S_TXN = S_MAIL | S_TRIED | S_RCPT | S_BDAT,
+	S_ANY = S_HELO | S_IDLE | S_TXN
+};
+
+static const struct command {
+	char		 name[9];
+	unsigned char	 arg;
+	unsigned char	 when;	/* the states it is allowed in */
+	unsigned char	 order;	/* the reply in any other */
+	bool		 junk;	/* see count_junk() */
+	unsigned char	 need;	/* what must have been done before it */
+	unsigned char	 say;	/* all there is to it, if no do_x() */
+} commands[VERBS] = {
+	[VERB_HELO] = { "HELO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
+	[VERB_EHLO] = { "EHLO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
+	[VERB_LHLO] = { "LHLO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
+	[VERB_STARTTLS] = { "STARTTLS", ARG_NONE, S_ANY, 0, false,
+	    NEED_NOTHING, 0 },
+	[VERB_AUTH] = { "AUTH", ARG_MAY, S_ANY, 0, false, NEED_TLS, 0 },
+	[VERB_XCLIENT] = { "XCLIENT", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    0 },
+	[VERB_MAIL] = { "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false,
+	    NEED_ALL, 0 },
+	[VERB_RCPT] = { "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT,
+	    SAY_MAIL_FIRST, false, NEED_ALL, 0 },
+	[VERB_DATA] = { "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST,
+	    false, NEED_ALL, 0 },
+	/* its chunk is read, and then it is judged */
+	[VERB_BDAT] = { "BDAT", ARG_MAY, S_ANY, 0, false, NEED_NOTHING, 0 },
+	[VERB_RSET] = { "RSET", ARG_NONE, S_ANY, 0, true, NEED_NOTHING, 0 },
+	[VERB_NOOP] = { "NOOP", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
+	    SMTP_YES },
+	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY, 0, false, NEED_NOTHING, 0 },
+	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, 0, true, NEED_ALL, 0 },
+	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
+	    SAY_HELP },
+	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
+	    SMTP_YES },
+	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
+	    SMTP_YES },
+	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, 0, false, NEED_ALL,
+	    SAY_NOT_DONE },
+	[VERB_ETRN] = { "ETRN", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    SAY_NOT_DONE },
+	[VERB_TURN] = { "TURN", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    SAY_NOT_DONE },
+	[VERB_SEND] = { "SEND", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    SAY_NOT_DONE },
+	[VERB_SOML] = { "SOML", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    SAY_NOT_DONE },
+	[VERB_SAML] = { "SAML", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
+	    SAY_NOT_DONE }
+};
+
+static enum verb
+verb_find(struct slice name)
+{
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++)
+		if (smtp_is(name, commands[v].name))
+			return (enum verb)v;
+	return VERB_NONE;
+}
+
+/* has the client done what the terms want before such a command? */
+static bool
+required_met(const struct smtp_session *s, const struct smtp_terms *t,
+    unsigned need)
+{
+	if (need != NEED_NOTHING && t->needs_tls && !t->encrypted)
+		return false;
+	return need != NEED_ALL || !t->needs_login || s->login_n > 0;
+}
+
+static unsigned
+say_required(const struct smtp_terms *t)
+{
+	return t->needs_tls && !t->encrypted ? SAY_REQUIRED_TLS :
+	    SAY_REQUIRED_AUTH;
+}
+
+/* is it of use in this state, and here at all? */
+static bool
+command_works(const struct smtp_session *s, const struct smtp_terms *t,
+    unsigned verb, unsigned state)
+{
+	switch (verb) {
+	case VERB_BDAT:
+		return (state & (S_RCPT | S_BDAT)) != 0;
+	case VERB_HELO:
+	case VERB_EHLO:
+		return !t->lmtp;
+	case VERB_LHLO:
+		return t->lmtp;
+	case VERB_STARTTLS:
+		return t->tls;
+	case VERB_AUTH:
+		return t->auth && t->auth_now && s->login_n == 0 &&
+		    state == S_IDLE;
+	case VERB_XCLIENT:
+		return t->xclient && (state & S_TXN) == 0;
+	case VERB_MAIL:
+		if (t->lmtp && state == S_HELO)
+			return false;
+		break;
+	}
+	return required_met(s, t, commands[verb].need) &&
+	    (commands[verb].when & state) != 0 &&
+	    commands[verb].say != SAY_NOT_DONE;
+}
+
+/* HELP: the verbs that may be said now */
+static void
+put_verbs(const struct smtp_session *s, struct smtp_host *h)
+{
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
+		if (!command_works(s, &h->terms, v, s->state))
+			continue;
+		smtp_puts(&h->out, " ");
+		smtp_puts(&h->out, commands[v].name);
+	}
+}
+
+/* by hand: the verb probably meant */
+static void
+put_guess(const struct smtp_session *s, struct smtp_host *h,
+    struct slice verb)
+{
+	unsigned best = VERB_NONE, least = 3, d;
+
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
+		d = smtp_distance(verb, smtp_slice(commands[v].name));
+		if (d < least && command_works(s, &h->terms, v, S_ANY)) {
+			least = d;
+			best = v;
+		}
+	}
+	if (best == VERB_NONE)
+		return;
+	smtp_puts(&h->out, "; did you mean ");
+	smtp_puts(&h->out, commands[best].name);
+	smtp_puts(&h->out, "?");
+}
+
+/* ---- the session: what is told of a line ------------------------------ */
+
+/* of AUTH: a mechanism that we know, and not what is behind it */
+static enum told
+told_of_auth(struct slice line)
+{
+	struct slice mechanism = smtp_trim(drop(line, VERB_SEEN));
+	size_t n = 0;
+
+	while (n < mechanism.n && !is_blank(mechanism.p[n]))
+		n++;
+	mechanism = take(mechanism, n);
+	return smtp_is(mechanism, "PLAIN") ? TOLD_PLAIN :
+	    smtp_is(mechanism, "LOGIN") ? TOLD_LOGIN : TOLD_AUTH;
+}
+
+/* up to the first control character */
+static size_t
+scan_clean(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && !(is_control(in.p[n]) && in.p[n] != '\t'))
+		n++;
+	return n;
+}
+
+static bool
+is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+/* letters, of one case from the second on: base64 mixes them */
+static size_t
+scan_word(struct slice in)
+{
+	size_t n = 0;
+
+	while (n < in.n && is_lower(smtp_lower(in.p[n])) &&
+	    (n < 2 || is_lower(in.p[n]) == is_lower(in.p[1])))
+		n++;
+	return n;
+}
+
+/*
+ * What is told of a line.  What is no command may be a password, sent behind
+ * an AUTH that was refused: of that no more than the head of what looks like a
+ * verb, else only the length.  And nothing behind a control character.
+ */
+static struct slice
+told_of(struct slice line, size_t *octets)
+{
+	enum { VERB_TOLD = 16 };
+	struct slice clean = take(line, scan_clean(line)), verb, arg;
+	size_t n;
+
+	*octets = 0;
+	(void)smtp_parse_command(clean, &verb, &arg);
+	if (verb_find(verb) != VERB_NONE)
+		return clean;
+	n = scan_word(verb);
+	if (n == 0 || n < verb.n || (verb.n == clean.n && clean.n < line.n)) {
+		*octets = line.n;
+		return smtp_slice("");
+	}
+	return take(verb, n < VERB_TOLD ? n : VERB_TOLD);
+}
+
+/* a note of the command, and of what was said to it */
+static enum smtp_ask
+note(const struct smtp_session *s, struct smtp_host *h, enum smtp_note what,
+    unsigned say)
+{
+	static const char auth[][11] = { "", "AUTH", "AUTH PLAIN",
+	    "AUTH LOGIN" };
+
+	h->note = what;
+	h->said = said(s, say);
+	h->octets = 0;
+	h->told = what == SMTP_NOTE_RCPT ? smtp_slice("") :
+	    s->told != TOLD_LINE ? smtp_slice(auth[s->told]) :
+	    told_of(heard(s), &h->octets);
+	h->to = (struct slice){ s->line + s->to_at, s->to_n };
+	h->rcpt = s->next;
+	return SMTP_NOTE;
+}
+
+/* ---- the session: one function per verb ------------------------------- */
+
+/*
+ * A command is its row, do_x() and, where the host must be asked, after_x(),
+ * which takes the answer.  Both return the reply; do_x() may return SAY_ASK,
+ * and SAY_NONE says that all was written already.
+ */
+
+/* Words that an earlier answer had are none of this one's. */
+static unsigned
+ask(struct smtp_session *s, enum smtp_ask question)
+{
+	s->asked = (unsigned char)question;
+	s->own_n = 0;
+	return SAY_ASK;
+}
+
+/* the one code that forgets a transaction */
+static void
+transaction_end(struct smtp_session *s)
+{
+	s->forget |= (s->state & S_TXN) != 0;
+	s->chunk_refused = s->mail_refused = false;
+	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
+}
+
+/* Nothing of a secret is kept. */
+static void
+auth_wipe(struct smtp_session *s)
+{
+	line_drop(s);
+	memset(s->login + s->login_n, 0, sizeof(s->login) - s->login_n);
+	s->user_n = 0;
+}
+
+/* The session ends, once the transaction is forgotten. */
+static void
+end(struct smtp_session *s, enum smtp_end why)
+{
+	if (s->told != TOLD_LINE)
+		auth_wipe(s);
+	transaction_end(s);
+	s->at = SMTP_AT_END;
+	s->end = (unsigned char)why;
+}
+
+/* The same with these words. */
+static unsigned
+bye(struct smtp_session *s, unsigned say, enum smtp_end why)
+{
+	s->say = (unsigned char)say;
+	end(s, why);
+	return SAY_NONE;
+}
+
+static unsigned
+do_helo(struct smtp_session *s, struct slice arg, bool esmtp)
+{
+	if (arg.n == 0 || arg.n > sizeof(s->helo))
+		return SAY_HELO_ARG;
+	if (!s->helo_told) {
+		memcpy(s->helo, arg.p, arg.n);
+		s->helo_n = arg.n;
+	}
+	transaction_end(s);
+	s->esmtp = esmtp;
+	return esmtp ? SAY_EHLO : SAY_HELO;
+}
+
+static void
+put_ehlo(struct smtp_host *h, const char *word, const uint64_t *number)
+{
+	smtp_puts(&h->out, "250-");
+	smtp_puts(&h->out, word);
+	if (number != NULL)
+		smtp_put_number(&h->out, *number);
+	smtp_puts(&h->out, "\r\n");
+}
+
+/* the reply to EHLO, but its last line */
+static void
+put_extensions(struct smtp_host *h)
+{
+	const struct smtp_terms *t = &h->terms;
+
+	put_line(h, smtp_slice("250-"), t->hostname);
+	put_ehlo(h, "PIPELINING", NULL);
+	put_ehlo(h, "SIZE ", &t->size);
+	put_ehlo(h, "8BITMIME", NULL);
+	put_ehlo(h, "SMTPUTF8", NULL);
+	put_ehlo(h, "CHUNKING", NULL);
+	if (t->tls)
+		put_ehlo(h, "STARTTLS", NULL);
+	if (t->auth && t->auth_now)
+		put_ehlo(h, "AUTH PLAIN LOGIN", NULL);
+	if (t->xclient)
+		put_ehlo(h, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR "
+		    "DESTPORT", NULL);
+	if (!t->lmtp)
+		put_ehlo(h, "PRDR", NULL);
+	put_ehlo(h, "LIMITS RCPTMAX=", &t->recipients);
+	put_ehlo(h, "ENHANCEDSTATUSCODES", NULL);
+}
+
+/* what an address beyond ASCII comes to */
+static unsigned
+check_utf8(const struct smtp_path *path, bool allowed, unsigned not_allowed,
+    unsigned invalid)
+{
+	if (!path->eight_bit)
+		return SAY_NONE;
+	if (!allowed)
+		return not_allowed;
+	return smtp_is_visible(path->local) && smtp_is_visible(path->domain) ?
+	    SAY_NONE : invalid;
+}
+
+static unsigned
+say_param(enum smtp_status status)
+{
+	return status == SMTP_EUNKNOWN ? SAY_NO_PARAM :
+	    status == SMTP_EVALUE ? SAY_BAD_PARAM : SAY_SYNTAX;
+}
+
+static unsigned
+do_mail(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	const struct smtp_terms *t = &h->terms;
+	struct smtp_path *path = &h->path;
+	struct smtp_mail *mail = &h->mail;
+	enum smtp_status status;
+	struct slice rest;
+	unsigned say;
+
+	if (t->lmtp && s->state == S_HELO)
+		return SAY_LHLO_FIRST;
+	status = smtp_parse_path(arg, "FROM", path, &rest);
+	if (status == SMTP_EVALUE)
+		return SAY_SYNTAX;
+	if (status != SMTP_OK || path->second_at)
+		return SAY_BAD_SENDER;
+	status = smtp_parse_mail(rest, t->lmtp ? 0 : SMTP_WITH_PRDR, mail);
+	if (status != SMTP_OK)
+		return say_param(status);
+	say = check_utf8(path, mail->smtputf8, SAY_SENDER_UTF8,
+	    SAY_BAD_SENDER);
+	if (say != SAY_NONE)
+		return say;
+	if (mail->has_size && t->size > 0 && mail->size > t->size)
+		return SAY_TOO_BIG;
+	h->arg = arg;
+	h->dsn = s->dsn = mail->dsn;
+	s->utf8 = mail->smtputf8;
+	s->each = t->lmtp || mail->prdr;
+	s->asked_lenient = path->lenient | mail->lenient;
+	if (s->helo_n == 0)
+		s->asked_lenient |= SMTP_LENIENT_NO_HELO;
+	return ask(s, SMTP_SENDER);
+}
+
+/* DSN parameters come unasked: they are told, and that is all (RFC 3461). */
+static void
+accepted(struct smtp_session *s, const struct smtp_terms *t)
+{
+	s->lenient |= s->asked_lenient;
+	if (s->dsn)
+		count_junk(s, t);
+	s->chunk_refused = false;
+}
+
+static unsigned
+after_sender(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	if (answer != SMTP_YES) {
+		s->utf8 = s->each = false;
+		return say_answer(s, answer);
+	}
+	accepted(s, &h->terms);
+	s->rcpts = 0;
+	s->state = S_MAIL;
+	return SAY_SENDER;
+}
+
+static unsigned
+do_rcpt(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	struct smtp_path *path = &h->path;
+	enum smtp_status status;
+	struct slice rest;
+	unsigned say;
+
+	if (s->state == S_MAIL)
+		s->state = S_TRIED;
+	status = smtp_parse_path(arg, "TO", path, &rest);
+	if (status == SMTP_EVALUE)
+		return SAY_SYNTAX;
+	if (status != SMTP_OK || path->local.n == 0)
+		return SMTP_BAD_ADDRESS;
+	s->to_at = (size_t)(path->local.p - s->line);
+	s->to_n = path->local.n + (path->domain.n > 0 ? 1 + path->domain.n :
+	    0);
+	status = smtp_parse_rcpt(rest, &h->dsn);
+	if (status != SMTP_OK)
+		return say_param(status);
+	say = check_utf8(path, s->utf8, SAY_RCPT_UTF8, SMTP_BAD_ADDRESS);
+	if (say != SAY_NONE)
+		return say;
+	if (s->rcpts >= h->terms.recipients)
+		return SMTP_CROWDED;
+	h->arg = arg;
+	s->dsn = h->dsn;
+	s->asked_lenient = path->lenient;
+	return ask(s, SMTP_RCPT);
+}
+
+static unsigned
+after_rcpt(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	if (answer != SMTP_YES)
+		return say_answer(s, answer);
+	accepted(s, &h->terms);
+	s->rcpts++;
+	s->state = S_RCPT;
+	return SAY_RCPT;
+}
+
+/* no more is said than RCPT would, and that only where users are known */
+static unsigned
+do_vrfy(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	struct slice rest;
+	unsigned say;
+
+	if (smtp_parse_path(arg, "", &h->path, &rest) != SMTP_OK ||
+	    h->path.local.n == 0)
+		return SMTP_BAD_ADDRESS;
+	if (rest.n > 0 && !smtp_is(rest, "SMTPUTF8"))
+		return SAY_SYNTAX;
+	say = check_utf8(&h->path, rest.n > 0, SAY_RCPT_UTF8,
+	    SMTP_BAD_ADDRESS);
+	return say != SAY_NONE ? say : ask(s, SMTP_VRFY);
+}
+
+/* a message is to come; what is known of the last one goes */
+static unsigned
+message_begin(struct smtp_session *s, struct smtp_host *h)
+{
+	memset(&s->data, 0, sizeof(s->data));
+	memset(&s->tally, 0, sizeof(s->tally));
+	/* an old device that ends all its lines so ends its messages so, too;
+	 * no mail server would say DATA like that */
+	s->data.newline = s->newline == NEWLINE_LF ||
+	    (h->terms.normalize && s->lf_alone) ? SMTP_LF : SMTP_CRLF;
+	s->data.normalize = h->terms.normalize;
+	s->failed = SMTP_YES;
+	s->big = s->ended = false;
+	s->next = 0;
+	return ask(s, SMTP_BEGIN);
+}
+
+static unsigned
+do_data(struct smtp_session *s, struct smtp_host *h)
+{
+	if (s->state == S_TRIED)
+		return h->terms.lmtp ? SAY_RCPT_FIRST : SAY_NO_RCPT;
+	return message_begin(s, h);
+}
+
+/* The chunk is read whatever is thought of it; then it is judged. */
+static unsigned
+do_bdat(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	if (smtp_parse_bdat(arg, &s->left, &s->last) != SMTP_OK)
+		return bye(s, SAY_BAD_CHUNK, SMTP_END_BAD_CHUNK);
+	if (s->left == 0 && !s->last)
+		count_junk(s, &h->terms);
+	s->ours = (s->state & (S_RCPT | S_BDAT)) != 0;
+	s->at = SMTP_AT_CHUNK;
+	return s->state == S_RCPT ? message_begin(s, h) : SAY_NONE;
+}
+
+static unsigned
+do_rset(struct smtp_session *s)
+{
+	transaction_end(s);
+	return SMTP_YES;
+}
+
+static unsigned
+do_starttls(struct smtp_session *s, const struct smtp_terms *t)
+{
+	if (s->tls)
+		return SAY_ORDER;
+	return t->tls ? ask(s, SMTP_STARTTLS) : SAY_NOT_DONE;
+}
+
+/* Nothing that came in clear is known any more. */
+static unsigned
+after_starttls(struct smtp_session *s, enum smtp_reply answer)
+{
+	if (answer != SMTP_YES)
+		return SAY_NO_TLS;
+	s->helo_n = s->login_n = 0;
+	s->login_by = SMTP_BY_NONE;
+	s->helo_told = s->esmtp = false;
+	transaction_end(s);
+	s->at = SMTP_AT_HANDSHAKE;
+	return SAY_TLS;
+}
+
+/* the third is the last */
+static unsigned
+auth_failed(struct smtp_session *s, unsigned say)
+{
+	enum { TRIES = 3 };
+
+	return ++s->tries < TRIES ? say : bye(s, SAY_AUTH_TRIES,
+	    SMTP_END_AUTH);
+}
+
+static unsigned
+auth_challenge(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_at at, unsigned challenge)
+{
+	s->at = (unsigned char)at;
+	put_reply(s, h, challenge);
+	return SAY_NONE;
+}
+
+/* Ask about what is in login and in line; a name that is too long for any
+ * user, or someone to act as, is as wrong as a wrong password. */
+static unsigned
+auth_ask(struct smtp_session *s, struct smtp_host *h, struct slice password,
+    bool other)
+{
+	s->at = SMTP_AT_LINE;
+	if (other || s->user_n > sizeof(s->login)) {
+		auth_wipe(s);
+		return ask(s, SMTP_PAUSE);
+	}
+	h->user = (struct slice){ s->login, s->user_n };
+	h->password = password;
+	return ask(s, SMTP_PASSWORD);
+}
+
+static void
+auth_keep_user(struct smtp_session *s, struct slice user)
+{
+	s->user_n = user.n;
+	memcpy(s->login, user.p, user.n < sizeof(s->login) ? user.n :
+	    sizeof(s->login));
+}
+
+static unsigned
+auth_plain(struct smtp_session *s, struct smtp_host *h, struct slice text)
+{
+	struct slice other, user, password;
+
+	if (smtp_parse_plain(text, &other, &user, &password) != SMTP_OK)
+		return SAY_BASE64;
+	auth_keep_user(s, user);
+	/* to act as someone else is not offered */
+	return auth_ask(s, h, password, other.n > 0 && (other.n != user.n ||
+	    memcmp(other.p, user.p, user.n) != 0));
+}
+
+/* (draft-murchison-sasl-login) */
+static unsigned
+auth_login(struct smtp_session *s, struct smtp_host *h,
+    struct slice password)
+{
+	struct slice user = { s->login, s->user_n };
+
+	if (user.n > sizeof(s->login))
+		user.n = sizeof(s->login);
+	if (user.n == 0 || password.n == 0 || smtp_has_control(user) ||
+	    memchr(password.p, '\0', password.n) != NULL)
+		return SAY_BASE64;
+	return auth_ask(s, h, password, false);
+}
+
+/* a response, still in base64; decoded where it is */
+static unsigned
+auth_response(struct smtp_session *s, struct smtp_host *h, enum smtp_at at,
+    struct slice in)
+{
+	struct slice text = { s->line, 0 };
+	unsigned say;
+
+	if (smtp_base64(in, s->line, sizeof(s->line), &text.n) != SMTP_OK)
+		say = SAY_BASE64;
+	else if (at == SMTP_AT_PLAIN)
+		say = auth_plain(s, h, text);
+	else if (at == SMTP_AT_PASSWORD)
+		say = auth_login(s, h, text);
+	else {
+		auth_keep_user(s, text);
+		say = auth_challenge(s, h, SMTP_AT_PASSWORD, SAY_PASSWORD);
+	}
+	if (say != SAY_BASE64)
+		return say;
+	s->at = SMTP_AT_LINE;
+	return auth_failed(s, say);
+}
+
+static unsigned
+do_auth(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	const bool plain = s->told == TOLD_PLAIN;
+	const enum smtp_at at = plain ? SMTP_AT_PLAIN : SMTP_AT_USER;
+	struct slice initial;
+
+	if (!h->terms.auth)
+		return SAY_NOT_DONE;
+	if (!h->terms.auth_now)
+		return SAY_AUTH_CLEAR;
+	if (s->state != S_IDLE || s->login_n > 0)
+		return SAY_ORDER;
+	if (arg.n == 0)
+		return auth_failed(s, SAY_NEED_ARG);
+	if (s->told != TOLD_PLAIN && s->told != TOLD_LOGIN)
+		return SAY_MECHANISM;
+	initial = smtp_trim(drop(arg, 5));	/* both names are as long */
+	if (initial.n == 0)
+		return auth_challenge(s, h, at, plain ? SAY_CHALLENGE :
+		    SAY_USERNAME);
+	if (smtp_is(initial, "="))
+		initial.n = 0;
+	return auth_response(s, h, at, initial);
+}
+
+/* a line of the exchange */
+static unsigned
+auth_line(struct smtp_session *s, struct smtp_host *h, enum got got)
+{
+	const enum smtp_at at = (enum smtp_at)s->at;
+
+	s->at = SMTP_AT_LINE;
+	if (got == GOT_LONG)
+		return SAY_LONG_AUTH;
+	if (got == GOT_BARE)
+		return SAY_BARE_LINE;
+	if (smtp_is(heard(s), "*"))
+		return SAY_CANCELLED;
+	return auth_response(s, h, at, smtp_trim(heard(s)));
+}
+
+static unsigned
+after_password(struct smtp_session *s, enum smtp_reply answer)
+{
+	if (answer == SMTP_YES) {
+		s->login_n = s->user_n;
+		s->login_by = s->told == TOLD_PLAIN ? SMTP_BY_PLAIN :
+		    SMTP_BY_LOGIN;
+	}
+	auth_wipe(s);
+	if (answer == SMTP_YES)
+		return SAY_AUTH_RIGHT;
+	/* a wrong one takes a second */
+	return answer == SMTP_WRONG ? ask(s, SMTP_PAUSE) :
+	    say_answer(s, answer);
+}
+
+static unsigned
+do_xclient(struct smtp_session *s, struct smtp_host *h, struct slice arg)
+{
+	if (!h->terms.xclient)
+		return SAY_XCLIENT;
+	if ((s->state & S_TXN) != 0)
+		return SAY_ORDER;
+	if (smtp_parse_xclient(arg, &h->xclient) != SMTP_OK)
+		return SAY_SYNTAX;
+	h->arg = arg;
+	return ask(s, SMTP_XCLIENT);
+}
+
+/* It begins anew, as another client. */
+static unsigned
+after_xclient(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	const struct slice *v = h->xclient.value;
+	const struct smtp_xclient *x = &h->xclient;
+	struct slice verb, arg;
+
+	if (answer != SMTP_YES)
+		return say_answer(s, answer);
+	/* it lay in the host's hands: what was asked is in the line still */
+	(void)smtp_parse_command(heard(s), &verb, &arg);
+	(void)smtp_parse_xclient(arg, &h->xclient);
+	s->login_n = v[SMTP_X_LOGIN].n;
+	s->login_by = SMTP_BY_NONE;
+	memcpy(s->login, v[SMTP_X_LOGIN].p, s->login_n);
+	s->helo_told = false;
+	s->helo_n = 0;
+	s->esmtp = x->given[SMTP_X_PROTO] &&
+	    !smtp_is(v[SMTP_X_PROTO], "SMTP");
+	transaction_end(s);
+	s->helo_n = v[SMTP_X_HELO].n;
+	memcpy(s->helo, v[SMTP_X_HELO].p, s->helo_n);
+	s->helo_told = s->helo_n > 0;
+	return SAY_GREETING;
+}
+
+static unsigned
+command_do(struct smtp_session *s, struct smtp_host *h, enum verb verb,
+    struct slice arg)
+{
+	const bool lmtp = h->terms.lmtp;
+
+	switch (verb) {
+	case VERB_HELO:
+		return lmtp ? SAY_HELO_LMTP : do_helo(s, arg, false);
+	case VERB_EHLO:
+		return lmtp ? SAY_HELO_LMTP : do_helo(s, arg, true);
+	case VERB_LHLO:
+		return lmtp ? do_helo(s, arg, true) : SAY_LHLO;
+	case VERB_STARTTLS:
+		return do_starttls(s, &h->terms);
+	case VERB_AUTH:
+		return do_auth(s, h, arg);
+	case VERB_XCLIENT:
+		return do_xclient(s, h, arg);
+	case VERB_MAIL:
+		return do_mail(s, h, arg);
+	case VERB_RCPT:
+		return do_rcpt(s, h, arg);
+	case VERB_DATA:
+		return do_data(s, h);
+	case VERB_BDAT:
+		return do_bdat(s, h, arg);
+	case VERB_RSET:
+		return do_rset(s);
+	case VERB_QUIT:
+		return bye(s, SAY_BYE, SMTP_END_QUIT);
+	case VERB_VRFY:
+		return do_vrfy(s, h, arg);
+	default:
+		return commands[verb].say;
+	}
+}
+
+static unsigned
+command_run(struct smtp_session *s, struct smtp_host *h, enum verb verb,
+    struct slice arg)
+{
+	const struct command *c = &commands[verb];
+
+	if (verb == VERB_NONE)
+		return SAY_UNKNOWN;
+	if (!required_met(s, &h->terms, c->need))
+		return say_required(&h->terms);
+	if (c->arg == ARG_NONE && arg.n > 0)
+		return SAY_NO_ARG;
+	if (c->arg == ARG_MUST && arg.n == 0)
+		return SAY_NEED_ARG;
+	if ((c->when & s->state) == 0)
+		return s->state == S_BDAT ? SAY_IN_BDAT : c->order;
+	return command_do(s, h, verb, arg);
+}
+
+/* ---- the session: a command and its reply ----------------------------- */
+
+static void
+too_many_errors(struct smtp_session *s, const struct smtp_terms *t)
+{
+	if (s->errors > t->errors)
+		(void)bye(s, SAY_ERRORS, SMTP_END_ERRORS);
+}
+
+/* Count what has to be counted, and have it said; or what is asked first. */
+static enum smtp_ask
+command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
+{
+	char class;
+
+	if (say == SAY_ASK)
+		return (enum smtp_ask)s->asked;
+	if (say == SAY_NONE)
+		return SMTP_NOTHING;
+	if (s->told != TOLD_LINE)
+		auth_wipe(s);
+	if (s->verb == VERB_MAIL)
+		s->mail_refused = say != SAY_SENDER;
+	class = class_of(s, say);
+	if (class == '5' && !s->same_error)
+		s->errors++;
+	else if (class == '5' || (class == '4' && say != SMTP_CROWDED))
+		count_junk(s, t);
+	s->same_error = false;
+	s->deferred |= class == '4' && say != SMTP_CROWDED;
+	s->say = (unsigned char)say;
+	return SMTP_NOTHING;
+}
+
+/* One command line, from octets to what is said or asked. */
+static unsigned
+command_line(struct smtp_session *s, struct smtp_host *h)
+{
+	const struct smtp_terms *t = &h->terms;
+	struct slice line = heard(s), verb, arg;
+
+	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK)
+		return SAY_BAD_LINE;
+	if (t->terminal && line.n == 0)
+		return SAY_NONE;
+	s->verb = (unsigned char)(t->by_hand && smtp_is(verb, "?") ?
+	    VERB_HELP : verb_find(verb));
+	if (commands[s->verb].junk)
+		count_junk(s, t);
+	too_many_errors(s, t);
+	if (s->at == SMTP_AT_END)
+		return SAY_NONE;
+	if (s->lf_alone && !t->by_hand)
+		s->lenient |= SMTP_LENIENT_LF_LINE;
+	return command_run(s, h, (enum verb)s->verb, arg);
+}
+
+/* the reply that is due, with what can vary in it */
+static void
+command_reply(struct smtp_session *s, struct smtp_host *h)
+{
+	const bool by_hand = h->terms.by_hand;
+	struct slice line = heard(s), verb = { line.p, 0 }, arg;
+
+	(void)smtp_parse_command(line, &verb, &arg);
+	if (s->say == SAY_EHLO)
+		put_extensions(h);
+	smtp_put(&h->out, said(s, s->say));
+	switch (s->say) {
+	case SAY_GREETING:
+		smtp_put(&h->out, h->terms.hostname);
+		smtp_puts(&h->out, h->terms.lmtp ? " LMTP ready" :
+		    " ESMTP ready");
+		break;
+	case SAY_HELO:
+		smtp_put(&h->out, h->terms.hostname);
+		break;
+	case SAY_HELP:
+		put_verbs(s, h);
+		break;
+	case SAY_UNKNOWN:
+		if (by_hand)
+			put_guess(s, h, verb);
+		break;
+	case SAY_SYNTAX:
+		/* the two commands that nobody gets right at first */
+		if (by_hand && s->verb == VERB_MAIL)
+			smtp_puts(&h->out, ": it is MAIL "
+			    "FROM:<you@example.org>");
+		if (by_hand && s->verb == VERB_RCPT)
+			smtp_puts(&h->out, ": it is RCPT "
+			    "TO:<them@example.org>");
+		break;
+	}
+	smtp_puts(&h->out, "\r\n");
+	s->say = SAY_NONE;
+	s->noted = false;
+}
+
+/* Say what is due: a refusal is noted before, and one error too many is said
+ * instead of a command's own reply. */
+static enum smtp_ask
+go_say(struct smtp_session *s, struct smtp_host *h)
+{
+	const char class = class_of(s, s->say);
+
+	if (s->at != SMTP_AT_END && (class == '4' || class == '5') &&
+	    !s->noted) {
+		s->noted = true;
+		return note(s, h, SMTP_NOTE_REFUSED, s->say);
+	}
+	if (s->at != SMTP_AT_END)
+		too_many_errors(s, &h->terms);
+	command_reply(s, h);
+	return SMTP_NOTHING;
+}
+
+/* ---- the session: a message ------------------------------------------- */
+
+/* what is wrong with it so far, whoever gets it */
+static unsigned
+message_verdict(struct smtp_session *s)
+{
+	char buf[80];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (s->big)
+		return SAY_TOO_BIG;
+	if (!s->data.bare || s->data.normalize)
+		return s->failed == SMTP_YES ? SAY_NONE : s->failed;
+	/* which line it is, for whoever mends the client */
+	smtp_puts(&t, "A bare CR or LF in line ");
+	smtp_put_number(&t, s->data.bare_line);
+	smtp_puts(&t, " of the message");
+	return say_own(s, codes_of(said(s, SAY_BARE)), smtp_written(&t));
+}
+
+/* one reply to a message, or to its delivery to one recipient */
+static void
+put_delivery(struct smtp_session *s, struct smtp_host *h, unsigned say)
+{
+	const bool own = say == SMTP_OWN && s->own[0] == '2';
+	const bool id = own || say == SMTP_DELIVERED;
+
+	smtp_put(&h->out, said(s, say));
+	smtp_puts(&h->out, own && h->id.n > 0 ? " " : "");
+	put_line(h, id ? h->id : smtp_slice(""), smtp_slice(""));
+	s->deferred |= class_of(s, say) == '4';
+}
+
+/* The reply or replies were said: count them, and end the transaction.  A 5xx
+ * here is no error of the session's: clients may send on. */
+static void
+message_over(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
+{
+	const char class = class_of(s, say);
+
+	if (class == '4')
+		count_junk(s, t);
+	if (class != '2')
+		s->refused++;
+	else if (say != SMTP_DRY) {
+		s->errors = s->junk = 0;
+		s->messages++;
+	}
+	s->fate = (unsigned char)say;
+	s->at = SMTP_AT_LINE;
+	transaction_end(s);
+}
+
+/* There is one reply, whatever the protocol. */
+static enum smtp_ask
+message_reply(struct smtp_session *s, struct smtp_host *h, unsigned say)
+{
+	put_delivery(s, h, say);
+	message_over(s, &h->terms, say);
+	return SMTP_NOTHING;
+}
+
+/* A reply for each recipient, in their order: all, or what its outcome is. */
+static enum smtp_ask
+message_each(struct smtp_session *s, struct smtp_host *h, unsigned all)
+{
+	s->all = (unsigned char)all;
+	s->next = 0;
+	s->at = SMTP_AT_EACH;
+	if (!h->terms.lmtp)
+		put_reply(s, h, SMTP_EACH);
+	return SMTP_NOTHING;
+}
+
+/* What came of it came of it for all. */
+static enum smtp_ask
+message_all(struct smtp_session *s, struct smtp_host *h, unsigned say)
+{
+	return s->each && (h->terms.lmtp || class_of(s, say) == '2') ?
+	    message_each(s, h, say) : message_reply(s, h, say);
+}
+
+/* All octets are there: have it delivered, or say why not. */
+static enum smtp_ask
+message_end(struct smtp_session *s, struct smtp_host *h)
+{
+	const unsigned say = message_verdict(s);
+
+	if (s->data.bare && s->data.normalize)
+		s->lenient |= SMTP_LENIENT_BARE_NEWLINE;
+	if (say != SAY_NONE)
+		return message_all(s, h, say);
+	(void)ask(s, SMTP_FINISH);
+	return SMTP_FINISH;
+}
+
+static enum smtp_ask
+after_finish(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	if (answer != SMTP_EACH)
+		return message_all(s, h, say_answer(s, answer));
+	if (s->each)
+		return message_each(s, h, SAY_NONE);
+	s->next = 0;
+	s->at = SMTP_AT_TALLY;
+	return SMTP_NOTHING;
+}
+
+static void
+tally_add(struct smtp_session *s, unsigned say)
+{
+	struct smtp_tally *t = &s->tally;
+	struct slice codes = codes_of(said(s, say));
+
+	if (codes.p[0] == '2') {
+		t->good++;
+		/* own words are gone when all is summed up */
+		t->say = (unsigned char)(say == SMTP_OWN ? SMTP_DELIVERED :
+		    say);
+		return;
+	}
+	if (t->bad++ == 0) {
+		t->n = (unsigned char)codes.n;
+		memcpy(t->codes, codes.p, codes.n);
+	} else if (codes.n != t->n || memcmp(codes.p, t->codes, t->n) != 0)
+		t->differ = true;
+	t->temporary |= codes.p[0] == '4';
+}
+
+/* the failures' one code; or, if they differ, that which may pass */
+static struct slice
+tally_codes(const struct smtp_session *s)
+{
+	const struct smtp_tally *t = &s->tally;
+
+	if (!t->differ)
+		return (struct slice){ t->codes, t->n };
+	return codes_of(said(s, t->temporary ? SMTP_FAULT : SMTP_REJECTED));
+}
+
+static enum smtp_ask
+ask_outcome(struct smtp_session *s, struct smtp_host *h)
+{
+	h->rcpt = s->next;
+	h->address = smtp_slice("");
+	(void)ask(s, SMTP_OUTCOME);
+	return SMTP_OUTCOME;
+}
+
+static enum smtp_ask
+each_said(struct smtp_session *s, struct smtp_host *h, unsigned say)
+{
+	const bool bad = class_of(s, say) != '2';
+
+	put_delivery(s, h, say);
+	tally_add(s, say);
+	if (bad)
+		(void)note(s, h, SMTP_NOTE_RCPT, say);
+	s->next++;
+	return bad ? SMTP_NOTE : SMTP_NOTHING;
+}
+
+static enum smtp_ask
+go_each(struct smtp_session *s, struct smtp_host *h)
+{
+	unsigned say;
+
+	if (s->next < s->rcpts && s->all != SAY_NONE)
+		return each_said(s, h, s->all);
+	if (s->next < s->rcpts)
+		return ask_outcome(s, h);
+	/* delivered if to any */
+	say = s->tally.good > 0 ? s->tally.say : say_own(s, tally_codes(s),
+	    smtp_slice("No delivery to any recipient"));
+	if (!h->terms.lmtp)
+		put_delivery(s, h, say);
+	message_over(s, &h->terms, say);
+	return SMTP_NOTHING;
+}
+
+/* One reply for several recipients, each with an outcome of its own: all is
+ * well, or, in a line of its each, who did not get it. */
+static enum smtp_ask
+go_tally(struct smtp_session *s, struct smtp_host *h)
+{
+	enum { LINES = 10 };
+
+	if (s->next < s->rcpts)
+		return ask_outcome(s, h);
+	if (s->tally.bad == 0)
+		return message_reply(s, h, s->tally.say);
+	s->left = s->tally.bad < LINES ? s->tally.bad : LINES;
+	s->next = 0;
+	s->at = SMTP_AT_FAILURES;
+	return SMTP_NOTHING;
+}
+
+/* one line of the reply that names who did not get the message */
+static void
+put_failure(struct smtp_session *s, struct smtp_host *h, struct slice text)
+{
+	enum { ADDRESS_MAX = 150 };	/* a line has 512 (4.5.3.1.5) */
+	const struct slice codes = tally_codes(s), address = h->address;
+	struct smtp_text *t = &h->out;
+
+	s->left--;
+	smtp_put(t, take(codes, 3));
+	smtp_puts(t, s->left > 0 ? "-" : " ");
+	smtp_put(t, drop(codes, 4));
+	if (text.n > 0) {
+		smtp_puts(t, " <");
+		if (address.n <= ADDRESS_MAX)
+			smtp_put(t, address);
+		else {
+			smtp_put_words(t, take(address, ADDRESS_MAX));
+			smtp_puts(t, "...");
+		}
+		smtp_puts(t, ">: ");
+	}
+	put_line(h, text, smtp_slice(""));
+}
+
+static enum smtp_ask
+go_failures(struct smtp_session *s, struct smtp_host *h)
+{
+	if (s->next < s->rcpts)
+		return ask_outcome(s, h);
+	/* should a host have changed its mind */
+	while (s->left > 0)
+		put_failure(s, h, smtp_slice(""));
+	s->deferred |= tally_codes(s).p[0] == '4';
+	message_over(s, &h->terms, say_own(s, tally_codes(s),
+	    smtp_slice("")));
+	return SMTP_NOTHING;
+}
+
+static enum smtp_ask
+after_outcome(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	const unsigned say = say_answer(s, answer);
+
+	if (s->at == SMTP_AT_EACH)
+		return each_said(s, h, say);
+	if (s->at == SMTP_AT_TALLY && s->rcpts == 1)
+		return message_reply(s, h, say);
+	if (s->at == SMTP_AT_TALLY)
+		tally_add(s, say);
+	else if (class_of(s, say) != '2') {
+		if (s->left > 0)
+			put_failure(s, h, said(s, say));
+		(void)note(s, h, SMTP_NOTE_RCPT, say);
+		s->next++;
+		return SMTP_NOTE;
+	}
+	s->next++;
+	return SMTP_NOTHING;
+}
+
+/* ---- the session: a message's octets ---------------------------------- */
+
+/* BEGIN or STORE was answered: is there room for more?  The first refusal is
+ * the message's. */
+static bool
+message_room(struct smtp_session *s, const struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	if (answer != SMTP_YES || h->room.p == NULL || h->room.n < 2)
+		s->failed = (unsigned char)say_answer(s, answer);
+	return s->failed == SMTP_YES;
+}
+
+static enum smtp_ask
+after_begin(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	s->begun = message_room(s, h, answer);
+	if (s->verb == VERB_BDAT)
+		return SMTP_NOTHING;
+	if (!s->begun)
+		return message_reply(s, h, s->failed);
+	put_reply(s, h, SAY_DATA);
+	s->at = SMTP_AT_BODY;
+	return SMTP_NOTHING;
+}
+
+/* Decode what is in, or a chunk's end, into the host's room; or, where nothing
+ * can be kept any more, into what is free of the session. */
+static enum smtp_ask
+message_decode(struct smtp_session *s, struct smtp_host *h, struct slice *in)
+{
+	const bool keep = s->failed == SMTP_YES && !s->big;
+	struct smtp_room scratch = { s->line, sizeof(s->line) };
+	struct smtp_room *room = keep ? &h->room : &scratch;
+	const char *from = room->p;
+	enum smtp_data_status status;
+
+	status = in == NULL ? smtp_chunk_end(&s->data, room) :
+	    s->at == SMTP_AT_CHUNK ? smtp_chunk(&s->data, in, room) :
+	    smtp_data(&s->data, in, room);
+	s->ended = status == SMTP_DATA_END;
+	s->big |= h->terms.size > 0 && s->data.octets > h->terms.size;
+	h->stored = (struct slice){ from, (size_t)(room->p - from) };
+	if (!keep || s->big || h->stored.n == 0)
+		return SMTP_NOTHING;
+	(void)ask(s, SMTP_STORE);
+	return SMTP_STORE;
+}
+
+static enum smtp_ask
+go_body(struct smtp_session *s, struct smtp_host *h)
+{
+	if (s->ended)
+		return message_end(s, h);
+	return h->in.n == 0 ? SMTP_INPUT : message_decode(s, h, &h->in);
+}
+
+/* A chunk that is none of a message.  The first one behind a sender who was
+ * refused, or recipients who all were, or behind a chunk that was, is an error,
+ * and what the client had sent behind it by then is part of it (RFC 3030, 2). */
+static unsigned
+chunk_astray(struct smtp_session *s, const struct smtp_terms *t)
+{
+	const bool required = !required_met(s, t, NEED_ALL);
+
+	s->same_error = s->chunk_refused;
+	if (s->state == S_TRIED || s->mail_refused || required)
+		s->chunk_refused = true;
+	if (required)
+		return say_required(t);
+	if (s->same_error && s->state != S_TRIED)
+		return SAY_CHUNK_BEHIND;
+	return s->state == S_TRIED && !t->lmtp ? SAY_NO_RCPT : SAY_RCPT_FIRST;
+}
+
+/* A chunk is there, and it is not the last of a message. */
+static enum smtp_ask
+chunk_end(struct smtp_session *s, struct smtp_host *h)
+{
+	unsigned say;
+
+	s->at = SMTP_AT_LINE;
+	if (!s->ours)
+		return command_end(s, &h->terms, chunk_astray(s, &h->terms));
+	say = message_verdict(s);
+	if (say == SAY_NONE) {
+		s->state = S_BDAT;
+		return command_end(s, &h->terms, SAY_CHUNK);
+	}
+	(void)message_reply(s, h, say);
+	s->errors += class_of(s, say) == '5';
+	s->chunk_refused = true;
+	return SMTP_NOTHING;
+}
+
+static enum smtp_ask
+go_chunk(struct smtp_session *s, struct smtp_host *h)
+{
+	struct slice part;
+	enum smtp_ask next = SMTP_NOTHING;
+	size_t n;
+
+	if (s->left == 0 && !(s->ours && s->last))
+		return chunk_end(s, h);
+	if (s->left == 0)
+		return s->begun && !s->ended ? message_decode(s, h, NULL) :
+		    message_end(s, h);
+	if (h->in.n == 0)
+		return SMTP_INPUT;
+	n = h->in.n < s->left ? h->in.n : (size_t)s->left;
+	part = take(h->in, n);
+	if (s->ours && s->begun) {
+		next = message_decode(s, h, &part);
+		n -= part.n;
+	}
+	s->left -= n;
+	h->in = drop(h->in, n);
+	return next;
+}
+
+/* ---- the session: the machine ----------------------------------------- */
+
+/* seconds until what is there is taken for all that comes; 0: for ever */
+static unsigned
+patience(const struct smtp_session *s)
+{
+	if (s->at == SMTP_AT_OPENING)
+		/* an empty line, or the PROXY protocol's second version */
+		return s->opening_n > 0 && s->opening[0] == '\r';
+	return s->lf && (s->at == SMTP_AT_LINE || in_auth(s));
+}
+
+/* What the first octets are; who speaks another protocol is sent away before
+ * anything of it is taken for a command. */
+static enum smtp_ask
+go_opening(struct smtp_session *s, struct smtp_host *h)
+{
+	struct slice opening;
+
+	if (h->in.n == 0)
+		return SMTP_INPUT;
+	s->opening[s->opening_n++] = h->in.p[0];
+	h->in = drop(h->in, 1);
+	opening = (struct slice){ s->opening, s->opening_n };
+	switch (smtp_opening(opening)) {
+	case SMTP_OPEN_MORE:
+		break;
+	case SMTP_OPEN_SMTP:
+		s->at = SMTP_AT_LINE;
+		break;
+	case SMTP_OPEN_TLS:
+		(void)bye(s, SAY_IS_TLS, SMTP_END_TLS);
+		break;
+	case SMTP_OPEN_HTTP:
+		(void)bye(s, SAY_IS_HTTP, SMTP_END_HTTP);
+		break;
+	case SMTP_OPEN_PROXY:
+		(void)bye(s, SAY_IS_PROXY, SMTP_END_PROXY);
+		break;
+	}
+	return SMTP_NOTHING;
+}
+
+/* A line is there, or so much of one that it is none. */
+static enum smtp_ask
+line_got(struct smtp_session *s, struct smtp_host *h, enum got got)
+{
+	if (in_auth(s))
+		return command_end(s, &h->terms, auth_line(s, h, got));
+	if (is_auth(heard(s)))
+		s->told = (unsigned char)told_of_auth(heard(s));
+	if (got == GOT_LONG)
+		return command_end(s, &h->terms, s->told != TOLD_LINE ?
+		    SAY_LONG_AUTH : SAY_LONG_LINE);
+	if (got == GOT_BARE)
+		return command_end(s, &h->terms, SAY_BARE_LINE);
+	s->at = SMTP_AT_COMMAND;
+	return h->terms.verbose ? note(s, h, SMTP_NOTE_HEARD, SAY_NONE) :
+	    SMTP_NOTHING;
+}
+
+static enum smtp_ask
+go_line(struct smtp_session *s, struct smtp_host *h)
+{
+	struct slice opening = { s->opening, s->opening_n };
+	enum got got;
+
+	if (s->heard)
+		line_begin(s);
+	if (opening.n > 0) {
+		got = line_take(s, h, &opening);
+		memmove(s->opening, opening.p, opening.n);
+		s->opening_n = opening.n;
+	} else if (h->in.n > 0)
+		got = line_take(s, h, &h->in);
+	else
+		return SMTP_INPUT;
+	return got == GOT_MORE ? SMTP_NOTHING : line_got(s, h, got);
+}
+
+static enum smtp_ask
+go_command(struct smtp_session *s, struct smtp_host *h)
+{
+	s->at = SMTP_AT_LINE;
+	return command_end(s, &h->terms, command_line(s, h));
+}
+
+/* What came in clear behind STARTTLS is nobody's word. */
+static enum smtp_ask
+go_handshake(struct smtp_session *s, struct smtp_host *h)
+{
+	h->in.n = s->opening_n = 0;
+	(void)ask(s, SMTP_HANDSHAKE);
+	return SMTP_HANDSHAKE;
+}
+
+static enum smtp_ask
+go_forget(struct smtp_session *s, struct smtp_host *h)
+{
+	h->said = s->fate == SAY_NONE ? smtp_slice("") : said(s, s->fate);
+	s->fate = SAY_NONE;
+	s->forget = false;
+	return SMTP_FORGET;
+}
+
+/* Go on, as far as it goes without an answer. */
+static enum smtp_ask
+go(struct smtp_session *s, struct smtp_host *h)
+{
+	enum { REPLY_MAX = 1280 };	/* EHLO's, with the longest hostname */
+	const bool done = s->at == SMTP_AT_END && s->say == SAY_NONE;
+
+	if (h->out.size - h->out.n < REPLY_MAX && !done)
+		return SMTP_INPUT;
+	if (s->say != SAY_NONE)
+		return go_say(s, h);
+	if (s->forget)
+		return go_forget(s, h);
+	switch (s->at) {
+	case SMTP_AT_OPENING:
+		return go_opening(s, h);
+	case SMTP_AT_COMMAND:
+		return go_command(s, h);
+	case SMTP_AT_BODY:
+		return go_body(s, h);
+	case SMTP_AT_CHUNK:
+		return go_chunk(s, h);
+	case SMTP_AT_EACH:
+		return go_each(s, h);
+	case SMTP_AT_TALLY:
+		return go_tally(s, h);
+	case SMTP_AT_FAILURES:
+		return go_failures(s, h);
+	case SMTP_AT_HANDSHAKE:
+		return go_handshake(s, h);
+	case SMTP_AT_END:
+		return SMTP_CLOSE;
+	default:
+		return go_line(s, h);
+	}
+}
+
+/* Nothing more will come. */
+static void
+gone(struct smtp_session *s)
+{
+	enum smtp_end why = SMTP_END_GONE;
+
+	if (s->asked == SMTP_INPUT) {
+		if (s->at == SMTP_AT_BODY || s->at == SMTP_AT_CHUNK)
+			why = SMTP_END_IN_MESSAGE;
+		else if (in_auth(s))
+			why = SMTP_END_IN_AUTH;
+		else if (s->at == SMTP_AT_LINE)
+			why = (s->state & S_TXN) != 0 ?
+			    SMTP_END_IN_TRANSACTION : SMTP_END_EOF;
+	}
+	/* some were told already what became of the message */
+	if (s->at == SMTP_AT_EACH && s->next > 0)
+		s->fate = s->tally.good > 0 ? SMTP_DELIVERED : SMTP_FAULT;
+	end(s, why);
+}
+
+static enum smtp_ask
+after_input(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	const bool silent = answer == SMTP_GONE ||
+	    (answer == SMTP_LATE && patience(s) > 0);
+
+	if (answer == SMTP_YES)
+		return SMTP_NOTHING;
+	if (silent && s->at == SMTP_AT_OPENING) {
+		s->at = SMTP_AT_LINE;
+		return SMTP_NOTHING;
+	}
+	if (silent && patience(s) > 0)
+		return line_got(s, h, line_silent(s));
+	gone(s);
+	return SMTP_NOTHING;
+}
+
+static void
+after_handshake(struct smtp_session *s, enum smtp_reply answer)
+{
+	if (answer != SMTP_YES) {
+		end(s, SMTP_END_TLS_FAILED);
+		return;
+	}
+	s->tls = true;
+	s->at = SMTP_AT_LINE;
+	line_begin(s);
+}
+
+/* What the answer to a command's question has it say. */
+static unsigned
+after(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
+{
+	switch (s->asked) {
+	case SMTP_SENDER:
+		return after_sender(s, h, answer);
+	case SMTP_RCPT:
+		return after_rcpt(s, h, answer);
+	case SMTP_VRFY:
+		return answer == SMTP_YES ? SAY_VRFY : say_answer(s, answer);
+	case SMTP_STARTTLS:
+		return after_starttls(s, answer);
+	case SMTP_XCLIENT:
+		return after_xclient(s, h, answer);
+	case SMTP_PASSWORD:
+		return after_password(s, answer);
+	case SMTP_PAUSE:
+		return auth_failed(s, SMTP_WRONG);
+	default:		/* a note, or what was forgotten */
+		return SAY_NONE;
+	}
+}
+
+/* Some answers end the session, whatever was asked. */
+static bool
+ends(struct smtp_session *s, enum smtp_reply answer)
+{
+	if (s->asked == SMTP_HANDSHAKE)		/* in clear, or not at all? */
+		return false;
+	if (answer == SMTP_SHUTDOWN)
+		(void)bye(s, SMTP_SHUTDOWN, SMTP_END_SHUTDOWN);
+	else if (answer == SMTP_TIMEOUT)
+		(void)bye(s, SMTP_TIMEOUT, SMTP_END_TIMEOUT);
+	else if (answer == SMTP_GONE && s->asked != SMTP_INPUT)
+		gone(s);
+	else if (say_answer(s, answer) == SMTP_OWN &&
+	    smtp_is(take(said(s, SMTP_OWN), 3), "421"))
+		(void)bye(s, SMTP_OWN, SMTP_END_HOST);
+	return s->at == SMTP_AT_END;
+}
+
+static enum smtp_ask
+take_answer(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
+{
+	if (s->at == SMTP_AT_END || ends(s, answer))
+		return SMTP_NOTHING;
+	switch (s->asked) {
+	case SMTP_INPUT:
+		return after_input(s, h, answer);
+	case SMTP_BEGIN:
+		return after_begin(s, h, answer);
+	case SMTP_STORE:
+		(void)message_room(s, h, answer);
+		return SMTP_NOTHING;
+	case SMTP_FINISH:
+		return after_finish(s, h, answer);
+	case SMTP_OUTCOME:
+		return after_outcome(s, h, answer);
+	case SMTP_HANDSHAKE:
+		after_handshake(s, answer);
+		return SMTP_NOTHING;
+	default:
+		return command_end(s, &h->terms, after(s, h, answer));
+	}
+}
+
+static void
+start(struct smtp_session *s, const struct smtp_terms *t)
+{
+	s->at = SMTP_AT_OPENING;
+	s->state = S_HELO;
+	s->newline = t->by_hand ? NEWLINE_UNKNOWN : NEWLINE_CRLF;
+	s->failed = SMTP_YES;
+	s->fate = s->all = SAY_NONE;
+	s->say = SAY_GREETING;
+}
+
+enum smtp_ask
+smtp_next(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
+{
+	enum smtp_ask next = SMTP_NOTHING;
+
+	h->secret = false;
+	if (s->asked == SMTP_NOTHING)
+		start(s, &h->terms);
+	else
+		next = take_answer(s, h, answer);
+	while (next == SMTP_NOTHING)
+		next = go(s, h);
+	s->asked = (unsigned char)next;
+	h->patience = next == SMTP_INPUT && h->in.n == 0 ? patience(s) : 0;
+	return next;
+}
+
+void
+smtp_put_protocol(struct smtp_text *t, const struct smtp_session *s,
+    const struct smtp_terms *terms)
+{
+	const bool plain = !terms->lmtp && !s->utf8 && !s->esmtp;
+
+	smtp_puts(t, s->utf8 ? "UTF8" : "");
+	smtp_puts(t, terms->lmtp ? "LMTP" : s->utf8 || plain ? "SMTP" :
+	    "ESMTP");
+	smtp_puts(t, !plain && terms->encrypted ? "S" : "");
+	smtp_puts(t, !plain && s->login_n > 0 ? "A" : "");
 }

@@ -1003,7 +1003,7 @@ enum smtp_ask {			/* behind the colon: what SMTP_YES says */
 			 * message (empty: there was none): drop what is not
 			 * delivered.  Once for each SENDER answered YES */
 	SMTP_PASSWORD,	/* h->user, h->password: they are right */
-	SMTP_STARTTLS,	/* can TLS begin? */
+	SMTP_STARTTLS,	/* TLS can begin; all else is 454 4.7.0 */
 	SMTP_HANDSHAKE,	/* 220 is said: send all of out, begin.  It has begun:
 			 * in is empty, and terms are what they are now */
 	SMTP_XCLIENT,	/* h->xclient: it was taken */
@@ -1028,7 +1028,7 @@ enum smtp_reply {
 	SMTP_QUOTA,		/* 452 4.2.2 */
 	SMTP_NO_ROOM,		/* 452 4.3.1 */
 	SMTP_CROWDED,		/* 452 4.5.3: too many recipients */
-	SMTP_UNAVAILABLE,	/* 454 4.7.0: of STARTTLS, PASSWORD */
+	SMTP_UNAVAILABLE,	/* 454 4.7.0: no check of PASSWORD now */
 	SMTP_WRONG,		/* 535 5.7.8: of PASSWORD; PAUSE comes next */
 	SMTP_BAD_ADDRESS,	/* 501 5.1.7 of a sender, 5.1.3 of others */
 	SMTP_NO_USER,		/* 550 5.1.1 */
@@ -1064,8 +1064,8 @@ struct smtp_terms {		/* what is offered; may change at any call */
 	bool		 normalize;	/* a bare newline is none, see
 					 * smtp_data() */
 	bool		 tls;		/* STARTTLS is to be had now */
-	bool		 auth;		/* AUTH is to be had, ... */
-	bool		 auth_clear;	/* ... and now; else it wants TLS */
+	bool		 auth;		/* passwords can be checked, ... */
+	bool		 auth_now;	/* ... and sent, as things are */
 	bool		 xclient;	/* of this client */
 	bool		 encrypted;	/* the connection is */
 	bool		 needs_tls;	/* before MAIL */
@@ -1080,8 +1080,9 @@ struct smtp_host {		/* what a session sees of it: all pointers */
 	struct slice	 in;		/* moved past what was used */
 	struct smtp_text out;		/* of SMTP_OUT_MIN octets or more */
 	struct smtp_room room;		/* moved past what was written */
-	struct slice	 address;	/* OUTCOME: the recipient's; host's */
-	struct slice	 id;		/* what it was delivered as; host's */
+	struct slice	 id;		/* what it was delivered as: host's */
+	struct slice	 address;	/* OUTCOME: the recipient's, for the
+					 * host to set */
 	/* set with a question */
 	unsigned	 patience;	/* INPUT: seconds until LATE; or 0 */
 	bool		 secret;	/* what was used of in was: wipe it */
@@ -1115,7 +1116,7 @@ enum smtp_at {			/* what the next octets are */
 	SMTP_AT_START,
 	SMTP_AT_OPENING,	/* SMTP, or another protocol? */
 	SMTP_AT_LINE,		/* a command */
-	SMTP_AT_SKIP,		/* the rest of one that is too long */
+	SMTP_AT_COMMAND,	/* nothing: the line of one is there */
 	SMTP_AT_BODY,		/* what follows DATA */
 	SMTP_AT_CHUNK,		/* what follows BDAT */
 	SMTP_AT_PLAIN,		/* AUTH's response: for PLAIN, ... */
@@ -1149,56 +1150,73 @@ enum smtp_end {			/* why it was closed */
 	SMTP_END_HOST		/* by a 421 of its own words */
 };
 
+enum smtp_login_by { SMTP_BY_NONE, SMTP_BY_PLAIN, SMTP_BY_LOGIN };
+
 struct smtp_tally {		/* what several outcomes come to */
-	size_t		 good, bad;
+	uint64_t	 good, bad;
+	unsigned char	 say;		/* of a good one */
 	bool		 differ;	/* the failures' codes */
 	bool		 temporary;	/* one of them at least */
 	unsigned char	 n;
-	char		 codes[11];	/* of the first failure */
+	char		 codes[16];	/* of the first failure */
 };
 
 struct smtp_session {		/* for all to read, smtp_next() to write */
 	unsigned char	 at;		/* enum smtp_at */
 	unsigned char	 state;		/* enum smtp_state */
 	unsigned char	 asked;		/* enum smtp_ask: what is open */
-	unsigned char	 verb;		/* of the command that is under way */
-	unsigned char	 say;		/* a reply that is not written yet */
-	unsigned char	 failed;	/* the first refusal of the message */
 	unsigned char	 end;		/* enum smtp_end */
-	unsigned char	 newline;	/* how lines end, as far as known */
+	unsigned char	 login_by;	/* enum smtp_login_by; none: XCLIENT */
 	unsigned char	 tries;		/* of AUTH that failed */
 	unsigned char	 junk;		/* see terms; below that number */
 	bool		 esmtp;
-	bool		 helo_told;	/* by XCLIENT: the proxy's own does not
-					 * replace it */
 	bool		 tls;		/* by STARTTLS */
-	bool		 plain;		/* AUTH: PLAIN, else LOGIN */
 	bool		 utf8;		/* MAIL said SMTPUTF8 */
 	bool		 each;		/* a reply for each recipient is due */
-	bool		 big;		/* the message is */
-	bool		 last;		/* BDAT: the chunk is */
-	bool		 ours;		/* BDAT: and is one of a message */
-	bool		 forget;	/* FORGET is due */
-	bool		 noted;		/* say was */
 	bool		 chunk_refused;	/* what is behind it is its part */
-	bool		 same_error;	/* a refusal that is such a part */
+	/* these are the machine's alone */
+	unsigned char	 verb;		/* of the command that is under way */
+	unsigned char	 told;		/* instead of its line, of AUTH */
+	unsigned char	 newline;	/* how lines end, as far as known */
+	unsigned char	 say;		/* a reply that is not written yet */
+	unsigned char	 failed;	/* the first refusal of the message */
+	unsigned char	 fate;		/* what came of it, for FORGET */
+	unsigned char	 all;		/* what each recipient is told */
+	bool		 helo_told;	/* by XCLIENT: the proxy's own does
+					 * not replace it */
+	bool		 heard;		/* a whole line is in line */
+	bool		 skip;		/* one that is too long */
+	bool		 lf;		/* with an LF that ended no line */
+	bool		 cr;		/* the last octet was one */
+	bool		 lf_alone;	/* ended the line */
+	bool		 noted;		/* say was */
+	bool		 forget;	/* FORGET is due */
+	bool		 dsn;		/* see smtp_mail */
 	bool		 mail_refused;	/* the last MAIL was */
-	bool		 lf;		/* an LF that ended no line was met */
-	bool		 cr;		/* SKIP: the last octet was one */
-	bool		 lf_alone;	/* ended the last line */
+	bool		 same_error;	/* a refusal is part of one before */
+	bool		 begun;		/* BEGIN was answered YES */
+	bool		 big;		/* the message is */
+	bool		 ended;		/* all its octets are there */
+	bool		 ours;		/* BDAT: a chunk of a message */
+	bool		 last;		/* BDAT: the last one */
 	struct smtp_tally tally;
-	struct smtp_data data;
 	uint64_t	 errors;	/* since the last delivered message */
 	uint64_t	 rcpts;		/* accepted */
 	uint64_t	 next;		/* of them, to be told or asked of */
-	uint64_t	 left;		/* octets of the chunk */
-	size_t		 opening_n, helo_n, login_n, user_n, own_n, line_n;
-	size_t		 to_at, to_n;	/* where in line h->to is */
+	uint64_t	 left;		/* octets of the chunk, or failures */
+	struct smtp_data data;		/* octets: the message's size so far */
+	size_t		 helo_n, login_n;
+	size_t		 opening_n, user_n, own_n;
+	size_t		 line_n;	/* octets in line, ... */
+	size_t		 heard_n;	/* ... the first of them a command, */
+	size_t		 used;		/* ... and with its end */
+	size_t		 to_at, to_n;	/* h->to in it */
 	/* up to here a state is told by its octets; what follows only counts,
 	 * or is text */
 	uint64_t	 messages;	/* delivered */
 	uint64_t	 refused;	/* messages that were not */
 	unsigned	 lenient;	/* SMTP_LENIENT_ bits */
+	unsigned	 asked_lenient;	/* of what is not accepted yet */
 	bool		 deferred;	/* something was 4xx, for a fault of
 					 * the host's */
 	char		 opening[12];
@@ -1218,7 +1236,8 @@ struct smtp_session {		/* for all to read, smtp_next() to write */
  *          in is empty, or less is left in out than a reply may take, it asks
  *          INPUT.
  * answer:  to the last question.  Of the first call, and to NOTE, FORGET and
- *          CLOSE, it is not looked at, but for SMTP_SHUTDOWN, TIMEOUT, GONE.
+ *          CLOSE, it is not looked at; but SMTP_GONE, SHUTDOWN and TIMEOUT
+ *          end the session whatever was asked.
  * Returns: the question, never SMTP_NOTHING.  Each call uses input, writes a
  *          reply or takes an answer; once SMTP_CLOSE was returned it always
  *          will be.
@@ -1233,7 +1252,7 @@ enum smtp_ask smtp_next(struct smtp_session *s, struct smtp_host *h,
  * 421 ends the session.  A 2xx fits FINISH and OUTCOME only.
  *
  * code:     three digits, the first of them 2, 4 or 5.
- * enhanced: an enhanced code (RFC 3463) of that class; or empty.
+ * enhanced: an enhanced code (RFC 3463) of that class.
  * words:    what is not printable ASCII becomes "?"; cut to what fits.
  * Returns:  SMTP_OWN, to be the answer; SMTP_FAULT, with s untouched, if a
  *           code is none.

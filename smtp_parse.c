@@ -3348,6 +3348,8 @@ line_begin(struct smtp_session *s)
 	line_drop(s);
 	s->heard = s->skip = s->lf = s->lf_alone = false;
 	s->cr = s->line_n > 0 && s->line[s->line_n - 1] == '\r';
+	if (in_auth(s))
+		return;
 	s->told = TOLD_LINE;
 	s->verb = 0;
 	s->to_at = s->to_n = 0;

@@ -638,13 +638,8 @@ static struct {
 	enum log_where		 where;
 	/* the session, for its line at the end */
 	int64_t			 began;
-	uint64_t		 messages;
-	uint64_t		 refused;	/* messages */
 	uint64_t		 refusals;	/* of whatever */
 	uint64_t		 notes;		/* of what was accepted */
-	unsigned		 lenient;	/* SMTP_LENIENT_ bits */
-	bool			 deferred;
-	void			(*unfinished)(void);	/* see message_end() */
 	/* the message that is under way, for its faults */
 	struct slice		 id;
 	const char		*mailbox;
@@ -921,275 +916,40 @@ log_said(struct slice said)
 	log_end();
 }
 
-/* The way out of a session, whatever its end. */
-static _Noreturn void
-leave(enum exit_status status, const char *how)
-{
-	char buf[SMTP_ESCAPED_MAX];
-	struct smtp_text lenient = SMTP_TEXT(buf);
-
-	if (logged.unfinished != NULL)
-		logged.unfinished();
-	log_begin(LOG_INFO, "session");
-	log_client();
-	log_plain("end", smtp_slice(how));
-	log_number("messages", logged.messages);
-	log_number("messages-refused", logged.refused);
-	if (logged.refusals > REFUSALS_LOGGED)
-		log_number("refusals-not-logged", logged.refusals -
-		    REFUSALS_LOGGED);
-	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
-	smtp_put_lenient(&lenient, logged.lenient);
-	if (lenient.n > 0)
-		log_quoted("lenient", smtp_written(&lenient));
-	if (logged.messages > 0 && conf.maildir != NULL && geteuid() == 0)
-		log_quoted("warning", smtp_slice("running as root"));
-	log_end();
-	exit(logged.deferred ? EXIT_DEFERRED : (int)status);
-}
-
-/* ---- 5. reply: every sentence we can say ------------------------------- */
+/* ---- 5. net: one buffer each way --------------------------------------- */
 
 /*
- * Sorted by code.  4xx is our trouble, 5xx theirs.  No octet of the client's
- * is in here: what can vary (an ID, the list of verbs) follows the text.
- */
-enum reply {
-	SAY_NOTHING,		/* the handler has replied itself */
-	SAY_OWN,		/* see reply_make() */
-	SAY_HELP,
-	SAY_GREETING,
-	SAY_TLS,
-	SAY_BYE,
-	SAY_AUTH_RIGHT,
-	SAY_HELO,
-	SAY_OK,
-	SAY_DRY,
-	SAY_DELIVERED,
-	SAY_SENDER,
-	SAY_RCPT,
-	SAY_CHUNK,
-	SAY_VRFY,
-	SAY_CHALLENGE,
-	SAY_EACH,
-	SAY_DATA,
-	SAY_CONFIG,
-	SAY_SHUTDOWN,
-	SAY_TIMEOUT,
-	SAY_ERRORS,
-	SAY_AUTH_TRIES,
-	SAY_IS_TLS,
-	SAY_IS_HTTP,
-	SAY_IS_PROXY,
-	SAY_FAULT,
-	SAY_NO_LINKS,
-	SAY_POLICY,
-	SAY_MISCONFIGURED,
-	SAY_TOO_MANY,
-	SAY_CANT_CREATE,
-	SAY_QUOTA,
-	SAY_NO_ROOM,
-	SAY_NO_TLS,
-	SAY_AUTH_FAULT,
-	SAY_UNKNOWN,
-	SAY_LHLO,
-	SAY_HELO_LMTP,
-	SAY_BAD_LINE,
-	SAY_BARE_LINE,
-	SAY_LONG_LINE,
-	SAY_LONG_AUTH,
-	SAY_HELO_ARG,
-	SAY_NO_ARG,
-	SAY_NEED_ARG,
-	SAY_SYNTAX,
-	SAY_BAD_CHUNK,
-	SAY_BAD_PARAM,
-	SAY_BAD_SENDER,
-	SAY_BAD_RCPT,
-	SAY_BASE64,
-	SAY_CANCELLED,
-	SAY_NOT_DONE,
-	SAY_ORDER,
-	SAY_IN_BDAT,
-	SAY_CHUNK_BEHIND,
-	SAY_NESTED,
-	SAY_LHLO_FIRST,
-	SAY_MAIL_FIRST,
-	SAY_RCPT_FIRST,
-	SAY_MECHANISM,
-	SAY_REQUIRED_TLS,
-	SAY_REQUIRED_AUTH,
-	SAY_AUTH_WRONG,
-	SAY_AUTH_CLEAR,
-	SAY_NO_USER,
-	SAY_NO_HOST,
-	SAY_BARE,
-	SAY_SENDER_UTF8,
-	SAY_NOT_OURS,
-	SAY_DENIED,
-	SAY_XCLIENT,
-	SAY_TOO_BIG,
-	SAY_UNFIT_RCPT,
-	SAY_UNFIT_SENDER,
-	SAY_RCPT_UTF8,
-	SAY_NO_RCPT,
-	SAY_FAILED,
-	SAY_BAD_DATA,
-	SAY_LOOP,
-	SAY_NO_PARAM,
-	SAYINGS
-};
-
-static const char *const reply_text[SAYINGS] = {
-	[SAY_NOTHING]	= "",
-	[SAY_OWN]	= "",
-	[SAY_HELP]	= "214 2.0.0 You may say:",
-	[SAY_GREETING]	= "220 ",
-	[SAY_TLS]	= "220 2.0.0 Go ahead",
-	[SAY_BYE]	= "221 2.0.0 Bye",
-	[SAY_AUTH_RIGHT] = "235 2.7.0 Authenticated",
-	[SAY_HELO]	= "250 ",
-	[SAY_OK]	= "250 2.0.0 Ok",
-	[SAY_DRY]	= "250 2.0.0 dry run: nothing was kept",
-	[SAY_DELIVERED]	= "250 2.0.0 Delivered as ",
-	[SAY_SENDER]	= "250 2.1.0 Sender ok",
-	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
-	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
-	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
-	[SAY_CHALLENGE]	= "334 ",
-	[SAY_EACH]	= "353 A reply for each recipient follows",
-	[SAY_DATA]	= "354 Send the message, end it with a dot",
-	[SAY_CONFIG]	= "421 Not configured, try again later",
-	[SAY_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
-	[SAY_TIMEOUT]	= "421 4.4.2 Waited too long",
-	[SAY_ERRORS]	= "421 4.7.0 Too many errors",
-	[SAY_AUTH_TRIES] = "421 4.7.0 Too many wrong passwords",
-	[SAY_IS_TLS]	= "421 4.7.0 This port speaks SMTP in clear, not TLS",
-	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
-	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
-	[SAY_FAULT]	= "451 4.3.0 Local fault, try again later",
-	[SAY_NO_LINKS]	= "451 4.3.0 No hard links where the mailbox is",
-	[SAY_POLICY]	= "451 4.3.5 The policy server is silent, try later",
-	[SAY_MISCONFIGURED] = "451 4.3.5 Not set up right, try again later",
-	[SAY_TOO_MANY]	= "452 4.5.3 Too many recipients",
-	[SAY_CANT_CREATE] = "452 4.2.0 Mailbox not writable, try again later",
-	[SAY_QUOTA]	= "452 4.2.2 Over quota, try again later",
-	[SAY_NO_ROOM]	= "452 4.3.1 No room, try again later",
-	[SAY_NO_TLS]	= "454 4.7.0 TLS is not to be had, try again later",
-	[SAY_AUTH_FAULT] = "454 4.7.0 No check of passwords now, try later",
-	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
-	[SAY_LHLO]	= "500 LMTP is not spoken here",
-	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
-	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
-	[SAY_BARE_LINE]	= "500 5.5.2 Lines end in CRLF, not in LF alone",
-	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
-	[SAY_LONG_AUTH]	= "500 5.5.6 Line too long",
-	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
-	[SAY_NO_ARG]	= "501 5.5.4 No argument allowed",
-	[SAY_NEED_ARG]	= "501 5.5.4 Argument missing",
-	[SAY_SYNTAX]	= "501 5.5.4 Syntax error in the arguments",
-	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, and so no next command",
-	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
-	[SAY_BAD_SENDER] = "501 5.1.7 Bad sender address",
-	[SAY_BAD_RCPT]	= "501 5.1.3 Bad recipient address",
-	[SAY_BASE64]	= "501 5.5.2 Not base64 of what was asked for",
-	[SAY_CANCELLED]	= "501 5.7.0 Cancelled",
-	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
-	[SAY_ORDER]	= "503 5.5.1 Not now",
-	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
-	[SAY_CHUNK_BEHIND] = "503 5.5.1 A chunk before it was refused",
-	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
-	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
-	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
-	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
-	[SAY_MECHANISM]	= "504 5.5.4 Mechanism not known",
-	[SAY_REQUIRED_TLS] = "530 5.7.0 STARTTLS first",
-	[SAY_REQUIRED_AUTH] = "530 5.7.0 AUTH first",
-	[SAY_AUTH_WRONG] = "535 5.7.8 Wrong user or password",
-	[SAY_AUTH_CLEAR] = "538 5.7.11 Not without encryption",
-	[SAY_NO_USER]	= "550 5.1.1 No such user",
-	[SAY_NO_HOST]	= "550 5.1.2 No such domain",
-	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
-	[SAY_SENDER_UTF8] = "550 5.6.7 A sender beyond ASCII needs SMTPUTF8",
-	[SAY_NOT_OURS]	= "550 5.7.1 No relaying to that domain",
-	[SAY_DENIED]	= "550 5.7.1 Delivery not permitted",
-	[SAY_XCLIENT]	= "550 5.7.0 Not from here",
-	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
-	[SAY_UNFIT_RCPT] = "553 5.1.3 No such address is handed on",
-	[SAY_UNFIT_SENDER] = "553 5.1.7 No such address is handed on",
-	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
-	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
-	[SAY_FAILED]	= "554 5.3.0 No delivery to any recipient",
-	[SAY_BAD_DATA]	= "554 5.6.0 The message was not understood",
-	[SAY_LOOP]	= "554 5.4.6 The message is looping",
-	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
-};
-
-/*
- * The words of a program or of a server that was asked, in a reply of our
- * code: what SAY_OWN says.  They were checked to be printable ASCII.
- */
-static char reply_own[SMTP_WORDS_MAX + 32];
-
-static const char *
-reply_words(enum reply say)
-{
-	return say == SAY_OWN ? reply_own : reply_text[say];
-}
-
-static enum reply
-reply_make(struct slice code, struct slice enhanced, struct slice words)
-{
-	struct smtp_text t = SMTP_TEXT(reply_own);
-
-	t.size--;
-	smtp_put(&t, code);
-	smtp_puts(&t, " ");
-	smtp_put(&t, enhanced);
-	smtp_puts(&t, " ");
-	smtp_put(&t, words);
-	t.p[t.n] = '\0';
-	return SAY_OWN;
-}
-
-/* Its code and its enhanced code, "250 2.0.0". */
-static struct slice
-reply_codes(enum reply say)
-{
-	struct slice s = smtp_slice(reply_words(say));
-	const char *end = memchr(s.p + 4, ' ', s.n - 4);
-
-	if (end != NULL)
-		s.n = (size_t)(end - s.p);
-	return s;
-}
-
-/* ---- 6. net: one buffer each way --------------------------------------- */
-
-/*
+ * The seam.  The session is the language's half: it holds no pointer into what
+ * is ours, so nothing of it goes astray when a buffer moves.  All that it sees
+ * of us is in host: what is offered, and the two buffers.
+ *
  * net_fill() and net_flush() are the only callers of read and write on the
  * connection.  Replies go out when we are about to wait, for input or anything
  * else, and before a commit, so that none that was decided waits for what comes
  * behind it; and not before, so that a pipelined group gets one write.
+ *
+ * A client that is gone is not the end of the process here: that is said to
+ * whoever called, and session_run() alone leaves.
  */
 static char net_in[IN_SIZE] __attribute__((aligned(4096)));
 static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
 
+static struct smtp_session session;
+static struct smtp_host host;
+
 static struct {
-	size_t		 in_at, in_n, out_n;
 	uint64_t	 received;	/* octets, ever */
-	enum { NL_UNKNOWN, NL_CRLF, NL_LF } newline;
-	bool		 lf_alone;	/* ended the line that was last */
 	const char	*prompt;	/* at a terminal */
+	const char	*gone;		/* why nothing more can be sent */
+	size_t		 logged;	/* octets of replies, with --verbose */
 	int64_t		 until;		/* the end of the longest session */
-	int64_t		 looked;	/* for signals, by net_look() */
 	bool		 ended;		/* end of input was seen */
 	bool		 closing;	/* the last reply is in the buffer */
 } net;
 
-enum net_wait { NET_READY, NET_TIMEOUT, NET_TERMINATED };
-
-static enum net_wait
+/* Wait for the client; when a signal has come, only for what was said to be
+ * taken: it may be a 250. */
+static enum smtp_reply
 net_wait(int fd, int64_t ms)
 {
 	struct pollfd p = { .fd = fd, .events = fd == 0 ? POLLIN : POLLOUT };
@@ -1199,286 +959,146 @@ net_wait(int fd, int64_t ms)
 	if (until > net.until && !net.closing)
 		until = net.until;
 	for (;; now = now_ms()) {
-		if (terminated && fd == 0 && !net.closing)
-			return NET_TERMINATED;
+		if (terminated && fd == 0)
+			return SMTP_SHUTDOWN;
 		if (fd == 0 && now >= net.until)
-			return NET_TIMEOUT;
-		/* what was said is sent first, it may be a 250; but soon */
+			return SMTP_TIMEOUT;
 		if (terminated && until > now + BYE_SECONDS * 1000)
 			until = now + BYE_SECONDS * 1000;
 		n = wait_until(&p, 1, until);
 		if (n >= 0)
-			return n > 0 ? NET_READY : NET_TIMEOUT;
+			return n > 0 ? SMTP_YES : SMTP_LATE;
 	}
+}
+
+/* What is said with --verbose, a line of ours each. */
+static void
+net_log(void)
+{
+	const char *line = net_out + net.logged, *lf;
+
+	for (; conf.verbose && line < net_out + host.out.n; line = lf + 1) {
+		lf = memchr(line, '\n', host.out.n - net.logged);
+		log_said((struct slice){ line, (size_t)(lf - 1 - line) });
+		net.logged = (size_t)(lf + 1 - net_out);
+	}
+}
+
+/* To a person, beside what the language says. */
+static void
+net_tell(const char *text)
+{
+	net_log();
+	smtp_puts(&host.out, text);
+	net.logged = host.out.n;
 }
 
 /* A client that does not read is given up. */
-static void
+static bool
 net_wait_out(void)
 {
 	if (net_wait(1, (net.closing ? BYE_SECONDS : (int64_t)conf.timeout) *
-	    1000) != NET_READY)
-		leave(EXIT_BROKEN, "not-reading");
+	    1000) == SMTP_YES)
+		return true;
+	net.gone = "not-reading";
+	return false;
 }
 
-static void
+/* As much as it takes at once; false if it takes no more. */
+static bool
+net_send(struct slice *s)
+{
+	ssize_t n;
+
+	if (peer.socket) {
+		n = send(1, s->p, s->n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else {
+		if (!peer.file && !net_wait_out())
+			return false;
+		/* a pipe said to be ready takes this much at once */
+		n = write(1, s->p, s->n < PIPE_BUF ? s->n : PIPE_BUF);
+	}
+	if (n >= 0)
+		*s = (struct slice){ s->p + n, s->n - (size_t)n };
+	else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return net_wait_out();
+	else if (errno != EINTR) {
+		net.gone = "gone";
+		return false;
+	}
+	return true;
+}
+
+/* Send all that was said; false if the client is gone. */
+static bool
 net_flush(void)
 {
-	size_t done = 0, most;
-	ssize_t n;
+	struct slice s = { net_out, host.out.n };
 
-	while (done < net.out_n) {
-		most = net.out_n - done;
-		if (peer.socket) {
-			n = send(1, net_out + done, most,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-		} else {
-			/* a pipe said to be ready takes this much at once */
-			if (most > PIPE_BUF)
-				most = PIPE_BUF;
-			if (!peer.file)
-				net_wait_out();
-			n = write(1, net_out + done, most);
-		}
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			net_wait_out();
-		else if (errno != EINTR)
-			/* who never said a word was only looking */
-			leave(net.received == 0 && !peer.by_hand ? EXIT_LEFT :
-			    EXIT_BROKEN, "gone");
-	}
-	net.out_n = 0;
+	net_log();
+	while (s.n > 0 && net.gone == NULL)
+		(void)net_send(&s);
+	host.out.n = net.logged = 0;
+	return net.gone == NULL;
 }
 
-/* No piece is larger than the buffer. */
-static void
-net_put(struct slice s)
-{
-	if (s.n > sizeof(net_out) - net.out_n)
-		net_flush();
-	if (s.n > 0)
-		memcpy(net_out + net.out_n, s.p, s.n);
-	net.out_n += s.n;
-}
-
-/* A line of a reply, in two parts. */
-static void
-net_say(struct slice text, struct slice more)
-{
-	/* what is logged must lie in one piece */
-	if (text.n + more.n > sizeof(net_out) - net.out_n)
-		net_flush();
-	net_put(text);
-	net_put(more);
-	log_said((struct slice){ net_out + net.out_n -
-	    text.n - more.n, text.n + more.n });
-	net_put(smtp_slice("\r\n"));
-}
-
-/* A reply of one line; more goes behind its text. */
-static void
-net_reply(enum reply say, struct slice more)
-{
-	net_say(smtp_slice(reply_words(say)), more);
-}
-
-/* Send the client away with a 421. */
-static _Noreturn void
-bye(enum reply say, const char *how)
-{
-	net.closing = true;
-	net_reply(say, smtp_slice(""));
-	net_flush();
-	leave(EXIT_BROKEN, how);
-}
-
-/* To be called before each command and each fill: a client that never pauses
- * keeps signals, and the end of the longest session, out of net_wait(). */
-static void
+/* A client that always has something ready keeps signals, and the end of the
+ * longest session, out of net_wait(). */
+static enum smtp_reply
 net_look(void)
 {
-	enum { OFTEN = 50 };	/* milliseconds */
-	int64_t now = now_ms();
-
-	if (now - net.looked < OFTEN)
-		return;
-	net.looked = now;
 	if (termination_pending())
-		bye(SAY_SHUTDOWN, "terminated");
-	if (now >= net.until)
-		bye(SAY_TIMEOUT, "timeout");
+		return SMTP_SHUTDOWN;
+	return now_ms() >= net.until ? SMTP_TIMEOUT : SMTP_YES;
 }
 
-/*
- * Add to the input buffer what comes: the number of octets, 0 at end of input.
- * After --timeout the client is sent away; or, if ms is not 0, after so many
- * milliseconds it is 0.
- */
-static size_t
+/* Add to host.in what comes; or say that nothing did, in so many milliseconds
+ * or, if ms is 0, in --timeout. */
+static enum smtp_reply
 net_fill(int64_t ms)
 {
-	ssize_t n;
+	enum smtp_reply answer = net_look();
+	char *to = net_in;
+	ssize_t n = -1;
 
-	if (net.ended) {
-		net_flush();
-		return 0;
-	}
-	if (net.in_at > 0) {
-		memmove(net_in, net_in + net.in_at, net.in_n - net.in_at);
-		net.in_n -= net.in_at;
-		net.in_at = 0;
-	}
-	net_flush();
+	if (!net_flush() || net.ended)
+		return SMTP_GONE;
 	log_flush(true);
 	if (net.prompt != NULL) {
-		net_put(smtp_slice(net.prompt));
-		net_flush();
+		net_tell(net.prompt);
+		(void)net_flush();
 	}
-	net_look();
-	for (;;) {
-		switch (net_wait(0, ms > 0 ? ms :
-		    (int64_t)conf.timeout * 1000)) {
-		case NET_TERMINATED:
-			bye(SAY_SHUTDOWN, "terminated");
-		case NET_TIMEOUT:
-			if (ms > 0)
-				return 0;
-			bye(SAY_TIMEOUT, "timeout");
-		case NET_READY:
+	if (host.in.n > 0)
+		to += (size_t)(host.in.p - net_in) + host.in.n;
+	else
+		host.in.p = net_in;
+	while (answer == SMTP_YES && n == -1) {
+		answer = net_wait(0, ms > 0 ? ms : (int64_t)conf.timeout *
+		    1000);
+		if (answer != SMTP_YES)
 			break;
-		}
-		n = read(0, net_in + net.in_n, sizeof(net_in) - net.in_n);
-		if (n >= 0)
-			break;
-		if (errno != EINTR && errno != EAGAIN) {
+		n = read(0, to, sizeof(net_in) - (size_t)(to - net_in));
+		if (n == -1 && errno != EINTR && errno != EAGAIN)
 			n = 0;
-			break;
-		}
 	}
-	net.ended = n == 0;
-	net.in_n += (size_t)n;
-	net.received += (uint64_t)n;
-	return (size_t)n;
-}
-
-static struct slice
-net_buffered(void)
-{
-	return (struct slice){ net_in + net.in_at, net.in_n - net.in_at };
-}
-
-static void
-net_used(size_t n)
-{
-	net.in_at += n;
-	if (net.in_at == net.in_n)
-		net.in_at = net.in_n = 0;
-}
-
-/* Throw away what is buffered. */
-static void
-net_forget(void)
-{
-	net.in_at = net.in_n = 0;
+	if (n == 0) {
+		net.ended = true;
+		return SMTP_GONE;
+	}
+	if (n > 0) {
+		host.in.n += (size_t)n;
+		net.received += (uint64_t)n;
+	}
+	return answer;
 }
 
 /* Wipe what was used of it: there was a password in it. */
 static void
-net_forget_used(void)
+net_wipe(void)
 {
-	memmove(net_in, net_in + net.in_at, net.in_n - net.in_at);
-	net.in_n -= net.in_at;
-	net.in_at = 0;
-	explicit_bzero(net_in + net.in_n, sizeof(net_in) - net.in_n);
-}
-
-/* How much of in is a line with its end, 0 if there is no end; set *body to
- * its length without the end.  By hand, the first line decides the mode. */
-static size_t
-net_line_end(struct slice in, size_t from, size_t *body)
-{
-	const char *lf;
-	bool crlf;
-	size_t n;
-
-	for (; from < in.n; from = n) {
-		lf = memchr(in.p + from, '\n', in.n - from);
-		if (lf == NULL)
-			return 0;
-		n = (size_t)(lf - in.p) + 1;
-		crlf = n > 1 && lf[-1] == '\r';
-		if (net.newline == NL_UNKNOWN)
-			net.newline = crlf ? NL_CRLF : NL_LF;
-		*body = crlf && (net.newline == NL_CRLF || conf.normalize) ?
-		    n - 2 : n - 1;
-		net.lf_alone = !crlf;
-		if (crlf || net.newline == NL_LF || conf.normalize)
-			return n;
-	}
-	return 0;
-}
-
-enum net_line { LINE_OK, LINE_LONG, LINE_BARE, LINE_NONE };
-
-/* Pass over an overlong line, whole. */
-static enum net_line
-net_skip_line(void)
-{
-	struct slice in = net_buffered();
-	bool lf = false;	/* it may be all that comes, see net_line() */
-	size_t n, body;
-
-	for (;;) {
-		n = net_line_end(in, 0, &body);
-		if (n > 0) {
-			net_used(n);
-			return LINE_LONG;
-		}
-		lf = lf || (in.n > 0 && memchr(in.p, '\n', in.n) != NULL);
-		/* a CR may be half of the line's end */
-		net_used(in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n);
-		if (net_fill(lf ? BARE_SECONDS * 1000 : 0) == 0)
-			return lf ? LINE_LONG : LINE_NONE;
-		in = net_buffered();
-	}
-}
-
-/*
- * The next line of so many octets at most, without its end; LINE_NONE at end
- * of input.  An LF that is no line end may be part of a bad line, to which
- * there is one reply.  But a client that says nothing behind it waits for a
- * reply: LINE_BARE, and what it has said up to there is passed over.
- */
-static enum net_line
-net_line(struct slice *line, size_t max)
-{
-	struct slice in;
-	size_t n, body, from = 0;
-	const char *lf;
-
-	for (;;) {
-		in = net_buffered();
-		n = net_line_end(in, from, &body);
-		if (n > max || (n == 0 && in.n >= max))
-			return net_skip_line();
-		if (n > 0)
-			break;
-		from = in.n > 0 ? in.n - 1 : 0;
-		lf = memrchr(in.p, '\n', in.n);
-		if (net_fill(lf != NULL ? BARE_SECONDS * 1000 : 0) > 0)
-			continue;
-		if (lf == NULL)
-			return LINE_NONE;
-		in = net_buffered();
-		lf = memrchr(in.p, '\n', in.n);
-		net_used((size_t)(lf - in.p) + 1);
-		return LINE_BARE;
-	}
-	*line = (struct slice){ in.p, body };
-	net_used(n);
-	return LINE_OK;
+	memmove(net_in, host.in.p, host.in.n);
+	host.in.p = net_in;
+	explicit_bzero(net_in + host.in.n, sizeof(net_in) - host.in.n);
 }
 
 /* ---- 7. message: what is being received -------------------------------- */
@@ -2330,14 +1950,14 @@ static const char *
 box_name(const struct box *b, const char *in, char buf[BOX_NAME])
 {
 	struct smtp_text t = { buf, BOX_NAME, 0, false };
-	struct slice host = smtp_slice(conf.hostname);
+	struct slice ours = smtp_slice(conf.hostname);
 
-	if (host.n > HOST_IN_NAME)
-		host.n = HOST_IN_NAME;
+	if (ours.n > HOST_IN_NAME)
+		ours.n = HOST_IN_NAME;
 	smtp_puts(&t, in);
 	smtp_put(&t, smtp_written(&message.id));
 	smtp_puts(&t, ".");
-	smtp_put(&t, host);
+	smtp_put(&t, ours);
 	if (in[0] == 'n') {
 		smtp_puts(&t, ",S=");
 		smtp_put_number(&t, b->octets);
@@ -2857,6 +2477,8 @@ helper_spawn(char *const argv[], const int *fds, int nfds)
 	return pid;
 }
 
+static enum smtp_reply interrupted = SMTP_YES;
+
 /* Has the client left?  Its end of input is no more than that while there is
  * something of it that we have not read. */
 static bool
@@ -2866,7 +2488,7 @@ client_left(const struct pollfd *p)
 
 	if ((p->revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 		return true;
-	return p->revents != 0 && net.in_n == net.in_at &&
+	return p->revents != 0 && host.in.n == 0 &&
 	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
@@ -2889,17 +2511,29 @@ helper_wait(int fd, short events, int64_t until, bool client)
 	}
 	for (;;) {
 		n = wait_until(p, 2, until);
-		if (client && terminated)
-			bye(SAY_SHUTDOWN, "terminated");
+		if (client && terminated) {
+			interrupted = SMTP_SHUTDOWN;
+			return 0;
+		}
 		if (n <= 0)
 			return n;
-		if (p[1].revents != 0 && client_left(&p[1]))
-			leave(EXIT_BROKEN, "gone");
+		if (p[1].revents != 0 && client_left(&p[1])) {
+			interrupted = SMTP_GONE;
+			return 0;
+		}
 		if (p[0].revents != 0)
 			return n;
 		/* it has closed one direction, and we have things to read */
 		p[1].events = 0;
 	}
+}
+
+static enum smtp_reply
+helper_pause(int64_t until)
+{
+	while (now_ms() < until && interrupted == SMTP_YES)
+		(void)helper_wait(-1, 0, until, true);
+	return interrupted;
 }
 
 /* Has it ended, and how?  Of one that somebody else has waited for nothing is
@@ -4328,142 +3962,18 @@ user_find(struct slice local, struct slice domain)
 	return asked[i].found;
 }
 
-/* ---- 15. session: one function per verb -------------------------------- */
+/* ---- 14. session: the answers ------------------------------------------ */
 
-enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of --require */
-
-enum state {			/* bits, so that a row can name several */
-	S_HELO	= 1 << 0,	/* connected, not introduced */
-	S_IDLE	= 1 << 1,	/* introduced, no transaction */
-	S_MAIL	= 1 << 2,	/* sender given */
-	S_TRIED	= 1 << 3,	/* recipients refused, none accepted yet */
-	S_RCPT	= 1 << 4,	/* at least one recipient accepted */
-	S_BDAT	= 1 << 5,	/* at least one chunk accepted */
-	S_DONE	= 1 << 6,	/* QUIT answered */
-	S_TXN	= S_MAIL | S_TRIED | S_RCPT | S_BDAT,
-	S_ANY	= S_HELO | S_IDLE | S_TXN
-};
-
-static char session_line[SMTP_AUTH_MAX];	/* the command */
-
-struct session {
-	enum state	 state;
-	bool		 esmtp;
-	char		 helo[HELO_MAX];
-	size_t		 helo_n;
-	bool		 helo_told;	/* by XCLIENT: the proxy's own does
-					 * not replace it */
-	uint64_t	 errors;	/* since the last delivered message */
-	uint64_t	 junk;
-	unsigned	 auth_failures;
-	bool		 chunk_refused;	/* what is behind it is its part */
-	bool		 same_error;	/* a refusal that is such a part */
-	bool		 mail_refused;	/* the last MAIL was */
-	struct slice	 to;		/* of this RCPT, for the log */
-	int64_t		 rate_since;	/* DATA: this window began then, ... */
+/*
+ * The language asks, we answer: one function per question, in the order in
+ * which a client brings them up.  What we say of ourselves in host.terms may
+ * change when TLS begins or the client turns out to be another one.
+ */
+static struct {
+	const char	*trickle;	/* how it ended, if for that */
+	int64_t		 rate_since;	/* this window began then, ... */
 	uint64_t	 rate_from;	/* ... at this count of octets */
-};
-
-static enum reply
-say_outcome(enum smtp_reply o)
-{
-	switch (o) {
-	case SMTP_NO_ROOM:
-		return SAY_NO_ROOM;
-	case SMTP_QUOTA:
-		return SAY_QUOTA;
-	case SMTP_NO_LINKS:
-		return SAY_NO_LINKS;
-	case SMTP_NO_USER:
-		return SAY_NO_USER;
-	case SMTP_LOOP:
-		return SAY_LOOP;
-	case SMTP_NO_HOST:
-		return SAY_NO_HOST;
-	case SMTP_BAD_DATA:
-		return SAY_BAD_DATA;
-	case SMTP_DENIED:
-		return SAY_DENIED;
-	case SMTP_REJECTED:
-		return SAY_FAILED;
-	case SMTP_CANT_CREATE:
-		return SAY_CANT_CREATE;
-	case SMTP_MISCONFIGURED:
-		return SAY_MISCONFIGURED;
-	case SMTP_UNFIT:
-		return SAY_UNFIT_RCPT;
-	case SMTP_CROWDED:
-		return SAY_TOO_MANY;
-	case SMTP_YES:
-		return delivery_none() ? SAY_DRY : SAY_DELIVERED;
-	default:
-		return SAY_FAULT;
-	}
-}
-
-/* Has the client done what --require wants before such a command? */
-static bool
-required_met(enum need need)
-{
-	if (need != NEED_NOTHING && conf.require_tls && !peer.tls)
-		return false;
-	return need != NEED_ALL || !conf.require_auth || peer.login.n > 0;
-}
-
-static enum reply
-say_required(void)
-{
-	return conf.require_tls && !peer.tls ? SAY_REQUIRED_TLS :
-	    SAY_REQUIRED_AUTH;
-}
-
-/* The one code that forgets a transaction. */
-static void
-transaction_end(struct session *s)
-{
-	delivery_abort();
-	envelope_clear();
-	s->chunk_refused = s->mail_refused = false;
-	s->state = s->helo_n > 0 ? S_IDLE : S_HELO;
-}
-
-static bool
-helo_keep(struct session *s, struct slice arg)
-{
-	if (arg.n == 0 || arg.n > sizeof(s->helo))
-		return false;
-	if (!s->helo_told) {
-		memcpy(s->helo, arg.p, arg.n);
-		s->helo_n = arg.n;
-	}
-	transaction_end(s);
-	return true;
-}
-
-static enum reply
-do_helo(struct session *s, struct slice arg)
-{
-	if (conf.lmtp)
-		return SAY_HELO_LMTP;
-	if (!helo_keep(s, arg))
-		return SAY_HELO_ARG;
-	s->esmtp = false;
-	net_reply(SAY_HELO, smtp_slice(conf.hostname));
-	return SAY_NOTHING;
-}
-
-/* One line of the reply to EHLO, but the last. */
-static void
-ehlo_line(const char *word, const uint64_t *number)
-{
-	char buf[SMTP_DOMAIN_MAX + 32];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_puts(&t, word);
-	if (number != NULL)
-		smtp_put_number(&t, *number);
-	net_say(smtp_slice("250-"), smtp_written(&t));
-}
+} talk;
 
 static bool
 xclient_allowed(void)
@@ -4472,44 +3982,68 @@ xclient_allowed(void)
 	    conf.xclient), peer.address.n > 0 ? peer.ip : NULL);
 }
 
-/* Writes its reply itself, being the one of many lines. */
-static enum reply
-do_extended_helo(struct session *s, struct slice arg)
+/* What is offered to whom we speak with now. */
+static void
+session_terms(void)
 {
-	if (!helo_keep(s, arg))
-		return SAY_HELO_ARG;
-	s->esmtp = true;
-	ehlo_line(conf.hostname, NULL);
-	ehlo_line("PIPELINING", NULL);
-	ehlo_line("SIZE ", &conf.size);
-	ehlo_line("8BITMIME", NULL);
-	ehlo_line("SMTPUTF8", NULL);
-	ehlo_line("CHUNKING", NULL);
-	if (tls_to_be_had())
-		ehlo_line("STARTTLS", NULL);
-	if (auth_offered())
-		ehlo_line("AUTH PLAIN LOGIN", NULL);
-	if (xclient_allowed())
-		ehlo_line("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR "
-		    "DESTPORT", NULL);
-	if (!conf.lmtp)
-		ehlo_line("PRDR", NULL);
-	ehlo_line("LIMITS RCPTMAX=", &conf.recipients);
-	ehlo_line("ENHANCEDSTATUSCODES", NULL);
-	net_reply(SAY_HELO, smtp_slice("HELP"));
-	return SAY_NOTHING;
+	host.terms = (struct smtp_terms){
+		.hostname = smtp_slice(conf.hostname),
+		.size = conf.size,
+		.recipients = conf.recipients,
+		.errors = conf.errors,
+		.junk = JUNK_MAX,
+		.lmtp = conf.lmtp,
+		.by_hand = peer.by_hand,
+		.terminal = peer.terminal,
+		.normalize = conf.normalize,
+		.tls = tls_to_be_had(),
+		.auth = conf.auth != NULL,
+		.auth_now = auth_offered(),
+		.xclient = xclient_allowed(),
+		.encrypted = peer.tls,
+		.needs_tls = conf.require_tls,
+		.needs_login = conf.require_auth,
+		.verbose = conf.verbose
+	};
 }
 
-static enum reply
-do_ehlo(struct session *s, struct slice arg)
+/* A client that trickles is sent away; a person may take his time.  Chunks
+ * that belong together are one body. */
+static bool
+rate_kept(void)
 {
-	return conf.lmtp ? SAY_HELO_LMTP : do_extended_helo(s, arg);
+	enum { WINDOW = RATE_SECONDS * 1000 };
+	const bool body = session.at == SMTP_AT_BODY ||
+	    session.at == SMTP_AT_CHUNK || session.state == SMTP_S_BDAT ||
+	    session.chunk_refused;
+	const int64_t now = now_ms();
+
+	if (peer.by_hand || (body && talk.rate_since != 0 &&
+	    now - talk.rate_since < WINDOW))
+		return true;
+	if (body && talk.rate_since != 0 && net.received - talk.rate_from <
+	    RATE_OCTETS * RATE_SECONDS) {
+		talk.trickle = "trickle";
+		return false;
+	}
+	talk.rate_since = body ? now : 0;
+	talk.rate_from = net.received;
+	return true;
 }
 
-static enum reply
-do_lhlo(struct session *s, struct slice arg)
+static enum smtp_reply
+answer_input(void)
 {
-	return conf.lmtp ? do_extended_helo(s, arg) : SAY_LHLO;
+	enum smtp_reply answer;
+
+	if (host.in.n > 0)
+		return net_flush() ? net_look() : SMTP_GONE;
+	net.prompt = peer.terminal && (session.at == SMTP_AT_OPENING ||
+	    session.at == SMTP_AT_LINE) ? "> " : NULL;
+	answer = net_fill(host.patience * (int64_t)1000);
+	if (answer == SMTP_LATE && host.patience == 0)
+		answer = SMTP_TIMEOUT;
+	return answer == SMTP_YES && !rate_kept() ? SMTP_TIMEOUT : answer;
 }
 
 /* Is there room for a message of so many octets? */
@@ -4527,141 +4061,76 @@ room_for(uint64_t size)
 	return size / fs.f_frsize < fs.f_bavail;
 }
 
-/* What an address beyond ASCII comes to: SAY_NOTHING for nothing wrong. */
-static enum reply
-check_utf8(const struct smtp_path *path, bool allowed, enum reply not_allowed,
-    enum reply invalid)
+static struct slice
+domain_of(const struct smtp_path *path)
 {
-	if (!path->eight_bit)
-		return SAY_NOTHING;
-	if (!allowed)
-		return not_allowed;
-	return smtp_is_visible(path->local) && smtp_is_visible(path->domain) ?
-	    SAY_NOTHING : invalid;
-}
-
-static enum reply
-say_param(enum smtp_status status)
-{
-	switch (status) {
-	case SMTP_EUNKNOWN:
-		return SAY_NO_PARAM;
-	case SMTP_EVALUE:
-		return SAY_BAD_PARAM;
-	default:
-		return SAY_SYNTAX;
-	}
-}
-
-/* A hundred of what costs us more than it costs the client are an error. */
-static void
-session_junk(struct session *s)
-{
-	if (++s->junk % JUNK_MAX == 0)
-		s->errors++;
-}
-
-/* One error too many: that is said instead of a command's own reply. */
-static void
-session_errors(const struct session *s)
-{
-	if (s->errors > conf.errors)
-		bye(SAY_ERRORS, "errors");
+	return path->domain.n > 0 ? path->domain : domain_default();
 }
 
 /* DSN parameters come unasked: they are told, and that is all (RFC 3461). */
 static void
-log_dsn(struct session *s, struct slice arg)
+log_dsn(void)
 {
-	session_junk(s);
-	if (++logged.notes > REFUSALS_LOGGED)
+	if (!host.dsn || ++logged.notes > REFUSALS_LOGGED)
 		return;
 	log_begin(LOG_INFO, "dsn-ignored");
 	log_client();
-	log_quoted("what", arg);
+	log_quoted("what", host.arg);
 	log_end();
 }
 
-static enum reply
-do_mail(struct session *s, struct slice arg)
+static enum smtp_reply
+answer_sender(void)
 {
-	enum smtp_status status;
-	struct smtp_mail mail;
-	struct smtp_path path;
-	struct slice rest, domain;
-	enum reply say;
+	const struct smtp_path *path = &host.path;
 
-	if (conf.lmtp && s->state == S_HELO)
-		return SAY_LHLO_FIRST;
-	status = smtp_parse_path(arg, "FROM", &path, &rest);
-	if (status == SMTP_EVALUE)
-		return SAY_SYNTAX;
-	if (status != SMTP_OK || path.second_at)
-		return SAY_BAD_SENDER;
-	status = smtp_parse_mail(rest, conf.lmtp ? 0 : SMTP_WITH_PRDR, &mail);
-	if (status != SMTP_OK)
-		return say_param(status);
-	say = check_utf8(&path, mail.smtputf8, SAY_SENDER_UTF8,
-	    SAY_BAD_SENDER);
-	if (say != SAY_NOTHING)
-		return say;
-	if (mail.has_size && conf.size > 0 && mail.size > conf.size)
-		return SAY_TOO_BIG;
-	if (mail.has_size && !room_for(mail.size))
-		return SAY_NO_ROOM;
-	domain = path.domain.n > 0 ? path.domain : domain_default();
-	if (path.local.n > 0 &&
-	    !envelope_keep(path.local, domain, &envelope.sender))
-		return SAY_BAD_SENDER;
+	if (host.mail.has_size && !room_for(host.mail.size))
+		return SMTP_NO_ROOM;
+	if (path->local.n > 0 && !envelope_keep(path->local, domain_of(path),
+	    &envelope.sender))
+		return SMTP_BAD_ADDRESS;
 	if (!program_takes_sender()) {
 		envelope_clear();
-		return SAY_UNFIT_SENDER;
+		return SMTP_UNFIT;
 	}
-	if (mail.dsn)
-		log_dsn(s, arg);
-	logged.lenient |= path.lenient | mail.lenient;
-	if (s->helo_n == 0)
-		logged.lenient |= SMTP_LENIENT_NO_HELO;
-	envelope.utf8 = mail.smtputf8;
-	envelope.each = conf.lmtp || mail.prdr;
-	envelope.size = mail.has_size ? mail.size : 0;
+	log_dsn();
+	envelope.each = session.each;
+	envelope.size = host.mail.has_size ? host.mail.size : 0;
 	envelope.instance.n = 0;
-	s->chunk_refused = false;
-	s->state = S_MAIL;
-	return SAY_SENDER;
+	return SMTP_YES;
 }
 
-/* What --users has to say: known, or why not. */
-static enum reply
-say_user(struct slice local, struct slice domain, enum reply known)
+/* What --users has to say of an address. */
+static enum smtp_reply
+check_user(struct slice local, struct slice domain)
 {
 	switch (user_find(local, domain)) {
 	case UNREADABLE:
-		return SAY_FAULT;
+		return SMTP_FAULT;
 	case NO:
-		return SAY_NO_USER;
+		return SMTP_NO_USER;
 	default:
-		return known;
+		return SMTP_YES;
 	}
 }
 
-/* May mail go to this address?  SAY_NOTHING if so. */
-static enum reply
+/* May mail go to this address? */
+static enum smtp_reply
 check_rcpt(const struct smtp_path *path, struct slice domain)
 {
 	enum found found = YES;
 
 	if (path->second_at && peer_relays())
-		return SAY_BAD_RCPT;
+		return SMTP_BAD_ADDRESS;
 	if (!peer_relays() && smtp_relays(path->local))
-		return SAY_NOT_OURS;
+		return SMTP_NOT_OURS;
 	if (path->domain.n > 0)
 		found = domain_find(domain);
 	if (found == UNREADABLE)
-		return SAY_FAULT;
+		return SMTP_FAULT;
 	if (found == NO)
-		return peer_relays() ? SAY_NOTHING : SAY_NOT_OURS;
-	return say_user(path->local, domain, SAY_NOTHING);
+		return peer_relays() ? SMTP_YES : SMTP_NOT_OURS;
+	return check_user(path->local, domain);
 }
 
 /* A number for the message that the policy server is asked about. */
@@ -4712,48 +4181,52 @@ envelope_prepend(struct slice field)
 	}
 }
 
-/* What a refusal of the policy server's comes to. */
-static enum reply
-say_refused(const struct smtp_policy *p)
+static enum smtp_reply
+policy_silent(void)
 {
-	char text[SMTP_WORDS_MAX], enhanced[] = "4.7.1";
-	struct smtp_text t = SMTP_TEXT(text);
-	enum reply say;
-
-	smtp_put_words(&t, p->text.n > 0 ? p->text :
-	    smtp_slice("Refused by policy"));
-	enhanced[0] = p->code.p[0];
-	say = reply_make(p->code, p->enhanced.n > 0 ? p->enhanced :
-	    smtp_slice(enhanced), smtp_written(&t));
-	if (smtp_is(p->code, "421"))
-		bye(say, "policy");
-	return say;
+	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
+	    smtp_slice("The policy server is silent, try later"));
 }
 
-/* The policy server's word, which comes last: SAY_NOTHING to accept. */
-static enum reply
-say_policy(const struct session *s, struct slice recipient)
+/* A refusal of the policy server's, in its words. */
+static enum smtp_reply
+policy_refused(const struct smtp_policy *p)
 {
-	struct question q = { { s->helo, s->helo_n }, recipient,
-	    conf.lmtp ? "LMTP" : s->esmtp ? "ESMTP" : "SMTP" };
+	char enhanced[] = "4.7.1";
+
+	enhanced[0] = p->code.p[0];
+	return smtp_own(&session, p->code, p->enhanced.n > 0 ? p->enhanced :
+	    smtp_slice(enhanced), p->text.n > 0 ? p->text :
+	    smtp_slice("Refused by policy"));
+}
+
+/* The policy server's word, which comes last. */
+static enum smtp_reply
+check_policy(struct slice recipient)
+{
+	struct question q = { { session.helo, session.helo_n }, recipient,
+	    conf.lmtp ? "LMTP" : session.esmtp ? "ESMTP" : "SMTP" };
 	struct smtp_policy p;
+	enum smtp_reply answer;
 
 	if (conf.policy == NULL)
-		return SAY_NOTHING;
+		return SMTP_YES;
 	if (peer.address.n == 0 && !peer.local) {
 		if (!policy.told)
 			log_fault("policy: not asked about a client without "
 			    "address", conf.policy, 0);
 		policy.told = true;
-		return SAY_POLICY;
+		return policy_silent();
 	}
 	if (envelope.instance.n == 0)
 		envelope_name();
-	if (!policy_ask(&q, &p))
-		return SAY_POLICY;
+	answer = policy_ask(&q, &p) ? SMTP_YES : interrupted != SMTP_YES ?
+	    interrupted : SMTP_FAULT;
+	if (answer != SMTP_YES)
+		return answer == SMTP_FAULT ? policy_silent() : answer;
 	switch (p.action) {
 	case SMTP_REFUSE:
-		return say_refused(&p);
+		return policy_refused(&p);
 	case SMTP_PREPEND:
 		envelope_prepend(p.text);
 		break;
@@ -4766,231 +4239,183 @@ say_policy(const struct session *s, struct slice recipient)
 	case SMTP_PASS:
 		break;
 	}
-	return SAY_NOTHING;
+	return SMTP_YES;
 }
 
-static enum reply
-do_rcpt(struct session *s, struct slice arg)
+static enum smtp_reply
+answer_rcpt(void)
 {
-	enum smtp_status status;
-	struct smtp_path path;
-	struct slice rest, domain, address;
-	struct rcpt *r;
-	enum smtp_reply o;
-	enum reply say;
-	bool dsn;
+	const struct smtp_path *path = &host.path;
+	const struct slice domain = domain_of(path);
+	struct rcpt *r = &envelope.rcpt[session.rcpts];
+	enum smtp_reply answer = net_look();
+	struct slice address;
 
-	if (s->state == S_MAIL)
-		s->state = S_TRIED;
-	status = smtp_parse_path(arg, "TO", &path, &rest);
-	if (status == SMTP_EVALUE)
-		return SAY_SYNTAX;
-	if (status != SMTP_OK || path.local.n == 0)
-		return SAY_BAD_RCPT;
-	s->to = (struct slice){ path.local.p, path.local.n +
-	    (path.domain.n > 0 ? 1 + path.domain.n : 0) };
-	status = smtp_parse_rcpt(rest, &dsn);
-	if (status != SMTP_OK)
-		return say_param(status);
-	say = check_utf8(&path, envelope.utf8, SAY_RCPT_UTF8, SAY_BAD_RCPT);
-	if (say != SAY_NOTHING)
-		return say;
-	if (envelope.rcpts >= conf.recipients)
-		return SAY_TOO_MANY;
-	domain = path.domain.n > 0 ? path.domain : domain_default();
-	say = check_rcpt(&path, domain);
-	if (say != SAY_NOTHING)
-		return say;
-	if (!envelope_keep(path.local, domain, &address))
-		return SAY_BAD_RCPT;
-	r = &envelope.rcpt[envelope.rcpts];
+	if (answer == SMTP_YES)
+		answer = check_rcpt(path, domain);
+	if (answer != SMTP_YES)
+		return answer;
+	if (!envelope_keep(path->local, domain, &address))
+		return SMTP_BAD_ADDRESS;
 	*r = (struct rcpt){
-		.local = { address.p, path.local.n },
-		.domain = { address.p + path.local.n + 1, domain.n },
+		.local = { address.p, path->local.n },
+		.domain = { address.p + path->local.n + 1, domain.n },
 		.outcome = SMTP_YES
 	};
-	o = delivery_find(r);
-	say = o == SMTP_YES ? say_policy(s, address) : say_outcome(o);
-	if (say != SAY_NOTHING) {
+	answer = delivery_find(r);
+	if (answer == SMTP_YES)
+		answer = check_policy(address);
+	if (answer != SMTP_YES) {
 		envelope.used -= address.n;
-		return say;
+		return answer;
 	}
-	if (dsn)
-		log_dsn(s, arg);
-	logged.lenient |= path.lenient;
+	log_dsn();
 	envelope.rcpts++;
 	envelope_enter(r);
-	s->chunk_refused = false;
-	s->state = S_RCPT;
-	return SAY_RCPT;
+	return SMTP_YES;
 }
 
-static void
-rate_begin(struct session *s)
-{
-	s->rate_since = now_ms();
-	s->rate_from = net.received;
-}
-
-/* RFC 3848 and RFC 6531, 4.3: S for TLS, A for AUTH, behind all but SMTP. */
-static const char *
-protocol_name(const struct session *s)
-{
-	static char buf[16];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_puts(&t, envelope.utf8 ? "UTF8" : "");
-	smtp_puts(&t, conf.lmtp ? "LMTP" : envelope.utf8 ? "SMTP" :
-	    s->esmtp ? "ESMTP" : "SMTP");
-	if (t.n > 4 || conf.lmtp) {
-		smtp_puts(&t, peer.tls ? "S" : "");
-		smtp_puts(&t, peer.login.n > 0 ? "A" : "");
-	}
-	return smtp_string(&t);
-}
-
-/* Begin to receive a message; the outcome is message.outcome. */
+/* We say no more than RCPT would, and that only where --users tells. */
 static enum smtp_reply
-message_begin(struct session *s)
+answer_vrfy(void)
 {
+	const struct slice domain = domain_of(&host.path);
+
+	if (host.path.domain.n > 0 && domain_find(domain) != YES)
+		return SMTP_YES;
+	return check_user(host.path.local, domain);
+}
+
+/* Room for the next octets; what is put in front of the first must find some,
+ * too. */
+static void
+message_room(void)
+{
+	host.room = file_room();
+	if (!message.begun && host.room.n > SMTP_FIELD_MAX)
+		host.room.n = SMTP_FIELD_MAX;
+}
+
+static enum smtp_reply
+answer_begin(void)
+{
+	static char protocol[16];
+	struct smtp_text t = SMTP_TEXT(protocol);
+	enum smtp_reply answer;
+
 	memset(&message, 0, sizeof(message));
 	message.outcome = SMTP_YES;
 	message.msgid = SMTP_TEXT(message.msgid_text);
-	message.data.newline = net.newline == NL_LF ? SMTP_LF : SMTP_CRLF;
-	/* an old device that ends all its lines so ends its messages so, too;
-	 * no mail server would say DATA like that */
-	if (conf.normalize && net.lf_alone)
-		message.data.newline = SMTP_LF;
-	message.data.normalize = conf.normalize;
-	envelope.helo = (struct slice){ s->helo, s->helo_n };
-	envelope.protocol = protocol_name(s);
-	rate_begin(s);
+	envelope.helo = (struct slice){ session.helo, session.helo_n };
+	smtp_put_protocol(&t, &session, &host.terms);
+	envelope.protocol = smtp_string(&t);
+	talk.rate_since = now_ms();
+	talk.rate_from = net.received;
 	message_new_id();
-	return worsen(&message.outcome, delivery_begin());
+	answer = delivery_begin();
+	message_room();
+	return worsen(&message.outcome, answer);
 }
 
-/* Octets were decoded into the file's buffer: look at them there, and keep them
- * if the message still may be kept. */
-static void
-message_take(size_t n)
+/* Is it looping?  A hundred Delivered-To are a loop by themselves, but not
+ * where mail is only passed through. */
+static bool
+message_is_looping(void)
 {
-	struct slice in = { file_buf + file.n, n };
+	return (message.loops && !session.each) || message.hops >= HOPS_MAX ||
+	    (message.delivered >= HOPS_MAX && !conf.program_once);
+}
 
-	if (conf.size > 0 && message.data.octets > conf.size)
-		message.big = true;
-	if (message.outcome != SMTP_YES || message.big) {
+/* Do boxes that stand by themselves tell what became of each? */
+static bool
+boxes_tell(void)
+{
+	return session.each && conf.maildir != NULL;
+}
+
+/* Octets were decoded into the file's buffer: look at them there. */
+static enum smtp_reply
+answer_store(void)
+{
+	if (message.outcome != SMTP_YES) {
+		/* every box has failed, and will tell so */
 		message.begun = true;
-		message_look(in);
+		message_look(host.stored);
 		file.n = 0;
-		return;
-	}
-	file.n += n;
-	if (message.begun)
-		message_look(in);
-	else
-		message_head();
-}
-
-/* Decode what is in, as far as the message goes. */
-static enum smtp_data_status
-message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
-    struct slice *, struct smtp_room *), struct slice *in)
-{
-	enum smtp_data_status status;
-	struct smtp_room room, left;
-
-	do {
-		/* two octets of room are what smtp_chunk_end() wants */
+	} else {
+		file.n += host.stored.n;
+		if (message.begun)
+			message_look(host.stored);
+		else
+			message_head();
+		/* two octets of room are what a decoder wants */
 		if (sizeof(file_buf) - file.n < 2)
 			worsen(&message.outcome, delivery_flush());
 		if (message.outcome != SMTP_YES)
 			file.n = 0;
-		left = room = file_room();
-		/* what is put in front of it must find room, too */
-		if (!message.begun && left.n > SMTP_FIELD_MAX)
-			left.n = room.n = SMTP_FIELD_MAX;
-		status = decode(&message.data, in, &left);
-		message_take(room.n - left.n);
-	} while (status == SMTP_DATA_FULL);
-	return status;
-}
-
-/* A client that trickles is sent away. */
-static void
-rate_check(struct session *s)
-{
-	enum { WINDOW = RATE_SECONDS * 1000 };
-
-	if (peer.by_hand || now_ms() - s->rate_since < WINDOW)
-		return;
-	if (net.received - s->rate_from < RATE_OCTETS * RATE_SECONDS)
-		bye(SAY_TIMEOUT, "trickle");
-	rate_begin(s);
-}
-
-/* More of the message. */
-static void
-message_fill(struct session *s)
-{
-	if (net_fill(0) == 0) {
-		if (peer.terminal)
-			net_put(smtp_slice("(no dot was seen: the message "
-			    "was thrown away)\r\n"));
-		net_flush();
-		leave(EXIT_BROKEN, "in-message");
 	}
-	rate_check(s);
+	message_room();
+	if (message_is_looping())
+		return SMTP_LOOP;
+	return boxes_tell() ? SMTP_YES : message.outcome;
 }
 
-/* Receive to the final dot. */
-static void
-data_receive(struct session *s)
+/* "ID", which the client may want to ask for; a person, where it lies. */
+static struct slice
+delivered_as(enum smtp_reply answer)
 {
-	enum smtp_data_status status = SMTP_DATA_MORE;
-	struct slice in, left;
-
-	while (status != SMTP_DATA_END) {
-		left = in = net_buffered();
-		if (in.n == 0) {
-			message_fill(s);
-			continue;
-		}
-		status = message_decode(smtp_data, &left);
-		net_used(in.n - left.n);
-	}
-}
-
-/* Which line it is, for whoever mends the client. */
-static enum reply
-say_bare(void)
-{
-	char buf[80];
+	static char buf[sizeof(message.id_text) + PATH_MAX + 16];
 	struct smtp_text t = SMTP_TEXT(buf);
-	struct slice codes = reply_codes(SAY_BARE);
 
-	smtp_puts(&t, "A bare CR or LF in line ");
-	smtp_put_number(&t, message.data.bare_line);
-	smtp_puts(&t, " of the message");
-	return reply_make((struct slice){ codes.p, 3 },
-	    (struct slice){ codes.p + 4, codes.n - 4 }, smtp_written(&t));
+	smtp_put(&t, smtp_written(&message.id));
+	if (peer.terminal && answer == SMTP_DELIVERED) {
+		smtp_puts(&t, conf.program != NULL ? " by " : " in ");
+		smtp_puts(&t, conf.program != NULL ? conf.program[0] :
+		    conf.maildir);
+	}
+	return smtp_written(&t);
 }
 
-/* What is wrong with the message so far, whoever gets it?  SAY_NOTHING if it
- * can be kept. */
-static enum reply
-message_verdict(void)
+/* What became of the message for one recipient: in the words of the program,
+ * if it has some for what its exit status says. */
+static enum smtp_reply
+answer_outcome(const struct rcpt *r)
 {
-	if (message.big)
-		return SAY_TOO_BIG;
-	if (message.data.bare && !conf.normalize)
-		return say_bare();
-	if ((message.loops && !envelope.each) || message.hops >= HOPS_MAX)
-		return SAY_LOOP;
-	/* so many of them are a loop by themselves, but not where mail is only
-	 * passed through */
-	if (message.delivered >= HOPS_MAX && !conf.program_once)
-		return SAY_LOOP;
-	return SAY_NOTHING;
+	enum smtp_reply answer = rcpt_outcome(r);
+	struct slice text, enhanced, words;
+
+	if (answer == SMTP_YES)
+		answer = delivery_none() ? SMTP_DRY : SMTP_DELIVERED;
+	host.id = delivered_as(answer);
+	host.address = rcpt_address(r);
+	text = smtp_reply_text(answer);
+	if (smtp_parse_enhanced(rcpt_words(r), text.p[0], &enhanced,
+	    &words) != SMTP_OK)
+		return answer;
+	text.n = 3;
+	return smtp_own(&session, text, enhanced, words);
+}
+
+/* All octets are there: deliver. */
+static enum smtp_reply
+answer_finish(void)
+{
+	struct slice name, value;
+
+	if (smtp_header_end(&message.header, &name, &value))
+		message_field(name, value);
+	if (message_is_looping())
+		return SMTP_LOOP;
+	/* what was said before does not wait for this message's delivery */
+	if (!net_flush())
+		return SMTP_GONE;
+	if (message.outcome == SMTP_YES)
+		worsen(&message.outcome, delivery_commit(NULL));
+	if (message.outcome != SMTP_YES && !boxes_tell())
+		return message.outcome;
+	if (session.each || (conf.program != NULL && !conf.program_once))
+		return SMTP_EACH;
+	return answer_outcome(envelope.rcpt);
 }
 
 /* A session's refusals beyond the first hundred are only counted. */
@@ -5001,18 +4426,16 @@ log_is_flooded(void)
 }
 
 static void
-log_message(enum reply say)
+log_message(struct slice said)
 {
-	const struct slice words = { reply_words(say), 3 };
-
-	if (words.p[0] != '2' && log_is_flooded())
+	if (said.p[0] != '2' && log_is_flooded())
 		return;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
-	log_plain("reply", words);
-	if (words.p[0] != '2')
-		log_quoted("text", smtp_slice(words.p + 4));
-	log_number("size", message.data.octets);
+	log_plain("reply", (struct slice){ said.p, 3 });
+	if (said.p[0] != '2')
+		log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
+	log_number("size", session.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();
 	if (peer.login.n > 0)
@@ -5029,31 +4452,23 @@ log_message(enum reply say)
 	log_end();
 }
 
-/* A line of the client's, as far as a log is told of it. */
-struct told {
-	struct slice	 text;
-	size_t		 octets;	/* of a line that is no command */
-};
-
 /* What was refused, and with which words; sender and recipient, as far as they
  * are known. */
 static void
-log_refused(enum reply say, struct told told, struct slice to)
+log_refused(struct slice told, struct slice to)
 {
-	struct slice words = smtp_slice(reply_words(say)), code = words;
+	const struct slice said = host.said;
 
 	if (log_is_flooded())
 		return;
-	code.n = 3;
-	words = (struct slice){ words.p + 4, words.n - 4 };
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
-	log_plain("reply", code);
-	log_quoted("text", words);
-	if (told.octets > 0)
-		log_number("octets", told.octets);
+	log_plain("reply", (struct slice){ said.p, 3 });
+	log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
+	if (host.octets > 0)
+		log_number("octets", host.octets);
 	else
-		log_quoted("what", told.text);
+		log_quoted("what", told);
 	if (envelope.sender.n > 0)
 		log_quoted("from", envelope.sender);
 	if (to.n > 0)
@@ -5062,608 +4477,76 @@ log_refused(enum reply say, struct told told, struct slice to)
 }
 
 static void
-log_refused_rcpt(enum reply say, const struct rcpt *r)
+log_heard(void)
 {
-	log_refused(say, (struct told){ rcpt_address(r), 0 }, rcpt_address(r));
-}
-
-/* One reply to a message, or to its delivery to one recipient. */
-static void
-delivery_reply(enum reply say)
-{
-	char buf[sizeof(message.id_text) + PATH_MAX + 16];
-	struct smtp_text more = SMTP_TEXT(buf);
-	char class = reply_words(say)[0];
-
-	if (say == SAY_OWN && class == '2')
-		smtp_puts(&more, " ");
-	if (say == SAY_DELIVERED || (say == SAY_OWN && class == '2'))
-		smtp_put(&more, smtp_written(&message.id));
-	if (say == SAY_DELIVERED && peer.terminal) {
-		smtp_puts(&more, conf.program != NULL ? " by " : " in ");
-		smtp_puts(&more, conf.program != NULL ? conf.program[0] :
-		    conf.maildir);
-	}
-	logged.deferred = logged.deferred || class == '4';
-	net_reply(say, smtp_written(&more));
-}
-
-/* What is said of one recipient: the words of the program, if it has some for
- * what its exit status says. */
-static enum reply
-say_rcpt(const struct rcpt *r)
-{
-	enum reply say = say_outcome(rcpt_outcome(r));
-	struct slice codes = reply_codes(say), enhanced, words;
-
-	if (smtp_parse_enhanced(rcpt_words(r), codes.p[0], &enhanced,
-	    &words) != SMTP_OK)
-		return say;
-	codes.n = 3;
-	return reply_make(codes, enhanced, words);
-}
-
-/* What several outcomes come to. */
-struct tally {
-	size_t		 good, bad;
-	bool		 differ;	/* the failures' codes */
-	bool		 temporary;	/* one of them at least */
-	char		 codes[16];	/* of the first */
-	size_t		 codes_n;
-};
-
-static void
-tally_add(struct tally *t, enum reply say)
-{
-	struct slice codes = reply_codes(say);
-
-	if (codes.p[0] == '2') {
-		t->good++;
-		return;
-	}
-	if (t->bad++ == 0) {
-		t->codes_n = codes.n < sizeof(t->codes) ? codes.n :
-		    sizeof(t->codes);
-		memcpy(t->codes, codes.p, t->codes_n);
-	} else if (codes.n != t->codes_n ||
-	    memcmp(codes.p, t->codes, codes.n) != 0)
-		t->differ = true;
-	t->temporary = t->temporary || codes.p[0] == '4';
-}
-
-/* The failures' one code; or, if they differ, that which may pass. */
-static struct slice
-tally_codes(const struct tally *t)
-{
-	if (!t->differ)
-		return (struct slice){ t->codes, t->codes_n };
-	return reply_codes(t->temporary ? SAY_FAULT : SAY_FAILED);
-}
-
-static enum reply
-tally_say(const struct tally *t, const char *words)
-{
-	struct slice codes = tally_codes(t);
-
-	return reply_make((struct slice){ codes.p, 3 },
-	    (struct slice){ codes.p + 4, codes.n - 4 }, smtp_slice(words));
-}
-
-/*
- * A reply for each recipient, in their order: all, or, for SAY_NOTHING, what
- * became of it.  Where a program runs for one after the other, each is told
- * when its run has ended: no reply that is decided waits for the next run.
- */
-static struct {
-	struct tally	 tally;
-	size_t		 said;		/* replies */
-} each;
-
-static void
-each_say(const struct rcpt *r, enum reply all)
-{
-	enum reply say;
-
-	if (each.said++ == 0 && !conf.lmtp)
-		net_reply(SAY_EACH, smtp_slice(""));
-	say = all != SAY_NOTHING ? all : say_rcpt(r);
-	delivery_reply(say);
-	if (reply_words(say)[0] != '2')
-		log_refused_rcpt(say, r);
-	tally_add(&each.tally, say);
-}
-
-/* The reply goes out before the next run begins. */
-static void
-each_told(const struct rcpt *r)
-{
-	each_say(r, SAY_NOTHING);
-	net_flush();
-}
-
-/* The client has left when some had the message and others not yet. */
-static void
-each_unfinished(void)
-{
-	logged.unfinished = NULL;
-	if (each.said > 0)
-		log_message(each.tally.good > 0 ? SAY_DELIVERED : SAY_FAULT);
-}
-
-/* Those that were not said yet; returned is what all come to: delivered if to
- * any. */
-static enum reply
-each_reply(enum reply all)
-{
-	while (each.said < envelope.rcpts)
-		each_say(&envelope.rcpt[each.said], all);
-	return each.tally.good > 0 ? say_outcome(SMTP_YES) :
-	    tally_say(&each.tally, "No delivery to any recipient");
-}
-
-/* One line of the reply that names who did not get the message. */
-static void
-failure_line(const struct tally *t, const struct rcpt *r, size_t more)
-{
-	enum { ADDRESS_MAX = 150 };	/* a line has 512 (4.5.3.1.5) */
-	char buf[512];
-	struct smtp_text line = SMTP_TEXT(buf);
-	struct slice codes = tally_codes(t), address = rcpt_address(r);
-
-	smtp_put(&line, (struct slice){ codes.p, 3 });
-	smtp_puts(&line, more > 0 ? "-" : " ");
-	smtp_put(&line, (struct slice){ codes.p + 4, codes.n - 4 });
-	smtp_puts(&line, " <");
-	if (address.n <= ADDRESS_MAX)
-		smtp_put(&line, address);
-	else {
-		smtp_put_words(&line, (struct slice){ address.p, ADDRESS_MAX });
-		smtp_puts(&line, "...");
-	}
-	smtp_puts(&line, ">: ");
-	smtp_puts(&line, reply_words(say_rcpt(r)));
-	net_say(smtp_written(&line), smtp_slice(""));
-}
-
-/* One reply for several recipients, each with an outcome of its own: all is
- * well, or who did not get it. */
-static enum reply
-together_reply(void)
-{
-	enum { LINES = 10 };
-	const struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
-	struct tally t = { 0 };
-	size_t left;
-	enum reply say;
-
-	if (conf.program == NULL || conf.program_once || envelope.rcpts == 1) {
-		say = say_rcpt(r);
-		delivery_reply(say);
-		return say;
-	}
-	for (; r < end; r++)
-		tally_add(&t, say_rcpt(r));
-	if (t.bad == 0) {
-		delivery_reply(SAY_DELIVERED);
-		return SAY_DELIVERED;
-	}
-	left = t.bad < LINES ? t.bad : LINES;
-	for (r = envelope.rcpt; r < end; r++) {
-		say = say_rcpt(r);
-		if (reply_words(say)[0] == '2')
-			continue;
-		log_refused_rcpt(say, r);
-		if (left > 0)
-			failure_line(&t, r, --left);
-	}
-	logged.deferred = logged.deferred || tally_codes(&t).p[0] == '4';
-	return tally_say(&t, "");
-}
-
-/* The reply or replies to a message's end, and the end of its transaction.  A
- * 5xx here is no error of the session's: clients may send on. */
-static void
-message_reply(struct session *s, enum reply say)
-{
-	if (conf.lmtp) {
-		say = each_reply(say);
-	} else if (say == SAY_NOTHING && envelope.each) {
-		say = each_reply(say);
-		delivery_reply(say);
-	} else if (say == SAY_NOTHING)
-		say = together_reply();
-	else
-		delivery_reply(say);
-	if (reply_words(say)[0] == '4')
-		session_junk(s);
-	if (reply_words(say)[0] != '2')
-		logged.refused++;
-	else if (say != SAY_DRY) {
-		s->errors = s->junk = 0;
-		logged.messages++;
-	}
-	log_message(say);
-	transaction_end(s);
-}
-
-/* All octets are there: deliver, or say why not. */
-static void
-message_end(struct session *s)
-{
-	struct slice name, value;
-	enum reply say;
-
-	memset(&each, 0, sizeof(each));
-	if (smtp_header_end(&message.header, &name, &value))
-		message_field(name, value);
-	if (message.data.bare && conf.normalize)
-		logged.lenient |= SMTP_LENIENT_BARE_NEWLINE;
-	say = message_verdict();
-	/* what was said before does not wait for this message's delivery */
-	net_flush();
-	logged.unfinished = each_unfinished;
-	if (say == SAY_NOTHING && message.outcome == SMTP_YES)
-		worsen(&message.outcome, delivery_commit(envelope.each ?
-		    each_told : NULL));
-	logged.unfinished = NULL;
-	/* boxes that stand by themselves tell what became of each */
-	if (say == SAY_NOTHING && message.outcome != SMTP_YES &&
-	    (conf.maildir == NULL || !envelope.each))
-		say = say_outcome(message.outcome);
-	message_reply(s, say);
-}
-
-/* There will be no message: one reply, whatever the protocol. */
-static void
-message_refuse(struct session *s, enum reply say)
-{
-	delivery_reply(say);
-	if (reply_words(say)[0] == '4')
-		session_junk(s);
-	logged.refused++;
-	log_message(say);
-	transaction_end(s);
-}
-
-/* Writes its two replies itself. */
-static enum reply
-do_data(struct session *s, struct slice arg)
-{
-	const char *prompt = net.prompt;
-
-	(void)arg;
-	if (s->state == S_TRIED)
-		return conf.lmtp ? SAY_RCPT_FIRST : SAY_NO_RCPT;
-	if (message_begin(s) != SMTP_YES) {
-		message_refuse(s, say_outcome(message.outcome));
-		return SAY_NOTHING;
-	}
-	net_reply(SAY_DATA, smtp_slice(""));
-	net.prompt = NULL;
-	data_receive(s);
-	net.prompt = prompt;
-	message_end(s);
-	return SAY_NOTHING;
-}
-
-/* Receive so many octets of a chunk; keep them if there is a message. */
-static void
-chunk_receive(struct session *s, uint64_t left, bool keep)
-{
-	struct slice in;
-
-	while (left > 0) {
-		in = net_buffered();
-		if (in.n == 0) {
-			message_fill(s);
-			continue;
-		}
-		if (in.n > left)
-			in.n = (size_t)left;
-		/* the octets stay where they are until the next fill */
-		net_used(in.n);
-		left -= in.n;
-		if (keep)
-			(void)message_decode(smtp_chunk, &in);
-	}
-}
-
-static enum smtp_data_status
-chunk_end(struct smtp_data *d, struct slice *in, struct smtp_room *out)
-{
-	(void)in;
-	return smtp_chunk_end(d, out);
-}
-
-/* A chunk that is none of a message.  The first one behind a sender who was
- * refused, or recipients who all were, or behind a chunk that was, is an error,
- * and what the client had sent behind it by then is part of it (RFC 3030, 2). */
-static enum reply
-chunk_astray(struct session *s)
-{
-	const bool required = !required_met(NEED_ALL);
-
-	s->same_error = s->chunk_refused;
-	if (s->state == S_TRIED || s->mail_refused || required)
-		s->chunk_refused = true;
-	if (required)
-		return say_required();
-	if (s->same_error && s->state != S_TRIED)
-		return SAY_CHUNK_BEHIND;
-	return s->state == S_TRIED && !conf.lmtp ? SAY_NO_RCPT :
-	    SAY_RCPT_FIRST;
-}
-
-/* A chunk of a message is there, but not the last. */
-static enum reply
-chunk_reply(struct session *s)
-{
-	enum reply say = message_verdict();
-
-	if (say == SAY_NOTHING && message.outcome != SMTP_YES)
-		say = say_outcome(message.outcome);
-	if (say == SAY_NOTHING) {
-		s->state = S_BDAT;
-		return SAY_CHUNK;
-	}
-	message_refuse(s, say);
-	if (reply_words(say)[0] == '5')
-		s->errors++;
-	s->chunk_refused = true;
-	return SAY_NOTHING;
-}
-
-/* The chunk is read whatever we think of it; then it is judged. */
-static enum reply
-do_bdat(struct session *s, struct slice arg)
-{
-	const bool ours = (s->state & (S_RCPT | S_BDAT)) != 0;
-	bool keep = ours, last;
-	struct slice left = { "", 0 };
-	uint64_t size;
-
-	if (smtp_parse_bdat(arg, &size, &last) != SMTP_OK)
-		bye(SAY_BAD_CHUNK, "bad-chunk");
-	if (s->state == S_RCPT)
-		keep = message_begin(s) == SMTP_YES;
-	else if (!ours && !s->chunk_refused)
-		rate_begin(s);
-	else
-		rate_check(s);
-	if (size == 0 && !last)
-		session_junk(s);
-	chunk_receive(s, size, keep);
-	if (!ours)
-		return chunk_astray(s);
-	if (!last)
-		return chunk_reply(s);
-	if (keep)
-		(void)message_decode(chunk_end, &left);
-	message_end(s);
-	return SAY_NOTHING;
-}
-
-static enum reply
-do_rset(struct session *s, struct slice arg)
-{
-	(void)arg;
-	transaction_end(s);
-	return SAY_OK;
-}
-
-static enum reply
-do_quit(struct session *s, struct slice arg)
-{
-	(void)arg;
-	s->state = S_DONE;
-	return SAY_BYE;
-}
-
-/* We say no more than RCPT would, and that only where --users tells. */
-static enum reply
-do_vrfy(struct session *s, struct slice arg)
-{
-	struct smtp_path path;
-	struct slice rest, domain;
-	enum reply say;
-
-	(void)s;
-	if (smtp_parse_path(arg, "", &path, &rest) != SMTP_OK ||
-	    path.local.n == 0)
-		return SAY_BAD_RCPT;
-	if (rest.n > 0 && !smtp_is(rest, "SMTPUTF8"))
-		return SAY_SYNTAX;
-	say = check_utf8(&path, rest.n > 0, SAY_RCPT_UTF8, SAY_BAD_RCPT);
-	if (say != SAY_NOTHING)
-		return say;
-	domain = path.domain.n > 0 ? path.domain : domain_default();
-	if (path.domain.n > 0 && domain_find(domain) != YES)
-		return SAY_VRFY;
-	return say_user(path.local, domain, SAY_VRFY);
-}
-
-/* What was said goes out in clear, what came in clear goes away; and then
- * nothing is known of the client any more. */
-static enum reply
-do_starttls(struct session *s, struct slice arg)
-{
-	(void)arg;
-	if (tls.started)
-		return SAY_ORDER;
-	if (!tls_to_be_had())
-		return SAY_NOT_DONE;
-	if (!tls_alive())
-		return SAY_NO_TLS;
-	net_reply(SAY_TLS, smtp_slice(""));
-	net_flush();
-	net_forget();
-	if (!tls_start())
-		leave(EXIT_BROKEN, "tls-failed");
-	peer.login = smtp_slice("");
-	s->helo_n = 0;
-	s->helo_told = s->esmtp = false;
-	transaction_end(s);
-	return SAY_NOTHING;
-}
-
-/* Ask for a line of the exchange, or take the initial response; decoded into
- * buf.  SAY_NOTHING if it is there. */
-static enum reply
-auth_line(const char *challenge, struct slice initial, char *buf,
-    struct slice *decoded)
-{
-	struct slice line = initial;
-
-	*decoded = (struct slice){ buf, 0 };
-	if (initial.n == 0) {
-		net_reply(SAY_CHALLENGE, smtp_slice(challenge));
-		switch (net_line(&line, SMTP_AUTH_MAX)) {
-		case LINE_LONG:
-			return SAY_LONG_AUTH;
-		case LINE_BARE:
-			return SAY_BARE_LINE;
-		case LINE_NONE:
-			leave(EXIT_BROKEN, "in-auth");
-		case LINE_OK:
-			break;
-		}
-		if (smtp_is(line, "*"))
-			return SAY_CANCELLED;
-	} else if (smtp_is(initial, "="))
-		line.n = 0;
-	line = smtp_trim(line);
-	return smtp_base64(line, buf, SMTP_AUTH_MAX, &decoded->n) == SMTP_OK ?
-	    SAY_NOTHING : SAY_BASE64;
-}
-
-static enum reply
-auth_plain(struct slice initial, struct slice *user, struct slice *password,
-    bool *other)
-{
-	struct slice all, authzid;
-	enum reply say = auth_line("", initial, auth.buf[0], &all);
-
-	if (say != SAY_NOTHING)
-		return say;
-	if (smtp_parse_plain(all, &authzid, user, password) != SMTP_OK)
-		return SAY_BASE64;
-	/* to act as someone else is not offered */
-	*other = authzid.n > 0 && (authzid.n != user->n ||
-	    memcmp(authzid.p, user->p, user->n) != 0);
-	return SAY_NOTHING;
-}
-
-/* "Username:" and "Password:" (draft-murchison-sasl-login) */
-static enum reply
-auth_login(struct slice initial, struct slice *user, struct slice *password)
-{
-	enum reply say = auth_line("VXNlcm5hbWU6", initial, auth.buf[0], user);
-
-	if (say != SAY_NOTHING)
-		return say;
-	say = auth_line("UGFzc3dvcmQ6", smtp_slice(""), auth.buf[1], password);
-	if (say != SAY_NOTHING)
-		return say;
-	return user->n == 0 || password->n == 0 || smtp_has_control(*user) ||
-	    memchr(password->p, '\0', password->n) != NULL ? SAY_BASE64 :
-	    SAY_NOTHING;
-}
-
-/* The third of them is the last. */
-static enum reply
-auth_failed(struct session *s, enum reply say)
-{
-	enum { TRIES = 3 };
-
-	if (++s->auth_failures >= TRIES)
-		bye(SAY_AUTH_TRIES, "auth");
-	return say;
-}
-
-/* A wrong password takes a second. */
-static enum reply
-auth_wrong(struct session *s)
-{
-	int64_t until = now_ms() + 1000;
-
-	while (now_ms() < until)
-		(void)helper_wait(-1, 0, until, true);
-	return auth_failed(s, SAY_AUTH_WRONG);
-}
-
-static void
-log_auth(struct slice user, const char *result)
-{
-	log_begin(strcmp(result, "right") == 0 ? LOG_INFO : LOG_NOTICE,
-	    "auth");
+	log_begin(LOG_DEBUG, "dialogue");
 	log_client();
-	log_plain("result", smtp_slice(result));
-	log_quoted("user", user);
+	if (host.octets > 0)
+		log_number("octets", host.octets);
+	else
+		log_quoted("heard", host.told);
 	log_end();
 }
 
-static enum reply
-auth_run(struct session *s, bool plain, struct slice initial)
+static enum smtp_reply
+answer_note(void)
 {
-	struct slice user = { "", 0 }, password = { "", 0 };
-	struct smtp_text t = SMTP_TEXT(peer.login_text);
-	bool other = false;
-	enum reply say;
+	struct slice rcpt;
 
-	say = plain ? auth_plain(initial, &user, &password, &other) :
-	    auth_login(initial, &user, &password);
-	if (say == SAY_BASE64)
-		return auth_failed(s, say);
-	if (say != SAY_NOTHING)
-		return say;
-	switch (other ? AUTH_WRONG : auth_check(user, password)) {
-	case AUTH_FAULT:
-		log_auth(user, "fault");
-		return SAY_AUTH_FAULT;
-	case AUTH_WRONG:
-		log_auth(user, "wrong");
-		/* before the wait */
-		auth_wipe();
-		net_forget_used();
-		return auth_wrong(s);
-	case AUTH_RIGHT:
+	switch (host.note) {
+	case SMTP_NOTE_HEARD:
+		log_heard();
+		break;
+	case SMTP_NOTE_REFUSED:
+		log_refused(host.told, host.to);
+		break;
+	case SMTP_NOTE_RCPT:
+		rcpt = rcpt_address(&envelope.rcpt[host.rcpt]);
+		log_refused(rcpt, rcpt);
 		break;
 	}
-	log_auth(user, "right");
-	smtp_put(&t, user);
-	peer.login = smtp_written(&t);
-	peer.login_method = plain ? "PLAIN" : "LOGIN";
-	return SAY_AUTH_RIGHT;
+	return SMTP_YES;
 }
 
-static enum reply
-do_auth(struct session *s, struct slice arg)
+static enum smtp_reply
+answer_forget(void)
 {
-	struct slice mechanism = arg, initial;
-	const char *prompt = net.prompt;
-	size_t n = 0;
-	enum reply say;
+	if (host.said.n > 0)
+		log_message(host.said);
+	delivery_abort();
+	envelope_clear();
+	return SMTP_YES;
+}
 
-	if (conf.auth == NULL)
-		return SAY_NOT_DONE;
-	if (!auth_offered())
-		return SAY_AUTH_CLEAR;
-	if (s->state != S_IDLE || peer.login.n > 0)
-		return SAY_ORDER;
-	if (arg.n == 0)
-		return auth_failed(s, SAY_NEED_ARG);
-	while (n < arg.n && arg.p[n] != ' ' && arg.p[n] != '\t')
-		n++;
-	mechanism.n = n;
-	initial = smtp_trim((struct slice){ arg.p + n, arg.n - n });
-	if (!smtp_is(mechanism, "PLAIN") && !smtp_is(mechanism, "LOGIN"))
-		return SAY_MECHANISM;
-	net.prompt = NULL;
-	say = auth_run(s, smtp_is(mechanism, "PLAIN"), initial);
-	net.prompt = prompt;
+static enum smtp_reply
+answer_password(void)
+{
+	enum verdict v = auth_check(host.user, host.password);
+	const enum smtp_reply answer = interrupted != SMTP_YES ? interrupted :
+	    v == AUTH_RIGHT ? SMTP_YES : v == AUTH_WRONG ? SMTP_WRONG :
+	    SMTP_UNAVAILABLE;
+	const bool right = answer == SMTP_YES;
+
 	auth_wipe();
-	net_forget_used();
-	return say;
+	if (answer == SMTP_GONE || answer == SMTP_SHUTDOWN)
+		return answer;
+	log_begin(right ? LOG_INFO : LOG_NOTICE, "auth");
+	log_client();
+	log_plain("result", smtp_slice(right ? "right" :
+	    answer == SMTP_WRONG ? "wrong" : "fault"));
+	log_quoted("user", host.user);
+	log_end();
+	return answer;
+}
+
+static enum smtp_reply
+answer_handshake(void)
+{
+	enum smtp_reply answer = net_flush() ? tls_start() ?
+	    SMTP_YES : SMTP_GONE : SMTP_GONE;
+
+	session_terms();
+	return answer;
 }
 
 /* A number of a struct smtp_xclient, checked before. */
@@ -5687,11 +4570,11 @@ peer_replace(const unsigned char *ip)
 		peer_keep(ip);
 }
 
-static void
-xclient_take(struct session *s, const struct smtp_xclient *x)
+static enum smtp_reply
+answer_xclient(void)
 {
 	struct smtp_text name = SMTP_TEXT(peer.name_text);
-	struct smtp_text login = SMTP_TEXT(peer.login_text);
+	const struct smtp_xclient *x = &host.xclient;
 	const struct slice *v = x->value;
 
 	if (x->given[SMTP_X_ADDR])
@@ -5708,393 +4591,51 @@ xclient_take(struct session *s, const struct smtp_xclient *x)
 		if (v[SMTP_X_DESTPORT].n == 0)
 			peer.server_port = smtp_slice("");
 	}
-	peer.login = smtp_slice("");
-	peer.login_method = "";
-	if (x->given[SMTP_X_LOGIN]) {
-		smtp_put(&login, v[SMTP_X_LOGIN]);
-		peer.login = smtp_written(&login);
-	}
-	s->helo_told = false;
-	s->helo_n = 0;
-	s->esmtp = x->given[SMTP_X_PROTO] &&
-	    !smtp_is(v[SMTP_X_PROTO], "SMTP");
-	transaction_end(s);
-	if (x->given[SMTP_X_HELO] && v[SMTP_X_HELO].n <= sizeof(s->helo)) {
-		memcpy(s->helo, v[SMTP_X_HELO].p, v[SMTP_X_HELO].n);
-		s->helo_n = v[SMTP_X_HELO].n;
-		s->helo_told = s->helo_n > 0;
-	}
-}
-
-static void
-greet(void)
-{
-	char buf[SMTP_DOMAIN_MAX + 64];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_puts(&t, conf.hostname);
-	smtp_puts(&t, conf.lmtp ? " LMTP ready" : " ESMTP ready");
-	net_reply(SAY_GREETING, smtp_written(&t));
-}
-
-/* Greets anew. */
-static enum reply
-do_xclient(struct session *s, struct slice arg)
-{
-	static struct smtp_xclient x;
-
-	if (!xclient_allowed())
-		return SAY_XCLIENT;
-	if ((s->state & S_TXN) != 0)
-		return SAY_ORDER;
-	if (smtp_parse_xclient(arg, &x) != SMTP_OK)
-		return SAY_SYNTAX;
-	xclient_take(s, &x);
+	session_terms();
 	log_begin(LOG_INFO, "xclient");
 	log_client();
-	log_quoted("what", arg);
+	log_quoted("what", host.arg);
 	log_end();
-	greet();
-	return SAY_NOTHING;
+	return SMTP_YES;
 }
 
-/* ---- 16. commands: the table, dispatch, the loop ----------------------- */
-
-enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
-
-static const struct command {
-	const char	*verb;
-	enum arg	 arg;
-	unsigned	 when;		/* the states it is allowed in */
-	enum reply	 order;		/* the reply in any other */
-	bool		 junk;		/* a hundred of them are an error */
-	enum need	 need;		/* what --require wants before it */
-	enum reply	 say;		/* all there is to it, if not run */
-	enum reply	(*run)(struct session *, struct slice);
-} commands[] = {
-	{ "HELO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_helo },
-	{ "EHLO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_ehlo },
-	{ "LHLO", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_lhlo },
-	{ "STARTTLS", ARG_NONE, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0,
-	    do_starttls },
-	{ "AUTH", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_TLS, 0, do_auth },
-	{ "XCLIENT", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0,
-	    do_xclient },
-	{ "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false, NEED_ALL, 0,
-	    do_mail },
-	{ "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT, SAY_MAIL_FIRST, false,
-	    NEED_ALL, 0, do_rcpt },
-	{ "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST, false, NEED_ALL,
-	    0, do_data },
-	/* reads its chunk, and then looks whether it may */
-	{ "BDAT", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_bdat },
-	{ "RSET", ARG_NONE, S_ANY, SAY_ORDER, true, NEED_NOTHING, 0, do_rset },
-	{ "NOOP", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK, NULL },
-	{ "QUIT", ARG_NONE, S_ANY, SAY_ORDER, false, NEED_NOTHING, 0, do_quit },
-	{ "VRFY", ARG_MUST, S_ANY, SAY_ORDER, true, NEED_ALL, 0, do_vrfy },
-	{ "HELP", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_HELP,
-	    NULL },
-	{ "VERB", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK,
-	    NULL },
-	{ "ONEX", ARG_MAY, S_ANY, SAY_ORDER, true, NEED_NOTHING, SAY_OK,
-	    NULL },
-	{ "EXPN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_ALL, SAY_NOT_DONE,
-	    NULL },
-	{ "ETRN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
-	    SAY_NOT_DONE, NULL },
-	{ "TURN", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
-	    SAY_NOT_DONE, NULL },
-	{ "SEND", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
-	    SAY_NOT_DONE, NULL },
-	{ "SOML", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
-	    SAY_NOT_DONE, NULL },
-	{ "SAML", ARG_MAY, S_ANY, SAY_ORDER, false, NEED_NOTHING,
-	    SAY_NOT_DONE, NULL }
-};
-
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
-
-static const struct command *
-command_find(struct slice verb)
+static enum smtp_reply
+session_answer(enum smtp_ask ask)
 {
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (smtp_is(verb, commands[i].verb))
-			return &commands[i];
-	return NULL;
-}
-
-static enum reply
-command_run(struct session *s, const struct command *c, struct slice arg)
-{
-	if (c == NULL)
-		return SAY_UNKNOWN;
-	if (!required_met(c->need))
-		return say_required();
-	if (c->arg == ARG_NONE && arg.n > 0)
-		return SAY_NO_ARG;
-	if (c->arg == ARG_MUST && arg.n == 0)
-		return SAY_NEED_ARG;
-	if ((c->when & s->state) == 0)
-		return s->state == S_BDAT ? SAY_IN_BDAT : c->order;
-	return c->run != NULL ? c->run(s, arg) : c->say;
-}
-
-/* Is it of use in this state, and here at all? */
-static bool
-command_works(const struct command *c, enum state state)
-{
-	if (c->run == do_bdat)
-		return (state & (S_RCPT | S_BDAT)) != 0;
-	if (c->run == do_helo || c->run == do_ehlo)
-		return !conf.lmtp;
-	if (c->run == do_lhlo)
-		return conf.lmtp;
-	if (c->run == do_mail && conf.lmtp && state == S_HELO)
-		return false;
-	if (c->run == do_starttls)
-		return tls_to_be_had();
-	if (c->run == do_auth)
-		return auth_offered() && peer.login.n == 0 && state == S_IDLE;
-	if (c->run == do_xclient)
-		return xclient_allowed() && (state & S_TXN) == 0;
-	if (!required_met(c->need))
-		return false;
-	return reply_text[c->say][0] != '5';
-}
-
-/* HELP: the verbs that may be said now. */
-static void
-command_list(enum state state, struct smtp_text *more)
-{
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (!command_works(&commands[i], state) ||
-		    (commands[i].when & state) == 0)
-			continue;
-		smtp_puts(more, " ");
-		smtp_puts(more, commands[i].verb);
+	switch (ask) {
+	case SMTP_INPUT:
+		return answer_input();
+	case SMTP_PAUSE:
+		return helper_pause(now_ms() + 1000);
+	case SMTP_NOTE:
+		return answer_note();
+	case SMTP_SENDER:
+		return answer_sender();
+	case SMTP_RCPT:
+		return answer_rcpt();
+	case SMTP_VRFY:
+		return answer_vrfy();
+	case SMTP_BEGIN:
+		return answer_begin();
+	case SMTP_STORE:
+		return answer_store();
+	case SMTP_FINISH:
+		return answer_finish();
+	case SMTP_OUTCOME:
+		return answer_outcome(&envelope.rcpt[host.rcpt]);
+	case SMTP_FORGET:
+		return answer_forget();
+	case SMTP_PASSWORD:
+		return answer_password();
+	case SMTP_STARTTLS:
+		return tls_alive() ? SMTP_YES : SMTP_FAULT;
+	case SMTP_HANDSHAKE:
+		return answer_handshake();
+	case SMTP_XCLIENT:
+		return answer_xclient();
+	default:
+		return SMTP_FAULT;
 	}
-}
-
-/* By hand: the verb probably meant. */
-static void
-command_guess(struct slice verb, struct smtp_text *more)
-{
-	const struct command *best = NULL;
-	unsigned least = 3, d;
-
-	for (size_t i = 0; i < COMMANDS; i++) {
-		d = smtp_distance(verb, smtp_slice(commands[i].verb));
-		if (d < least && command_works(&commands[i], S_ANY)) {
-			least = d;
-			best = &commands[i];
-		}
-	}
-	if (best == NULL)
-		return;
-	smtp_puts(more, "; did you mean ");
-	smtp_puts(more, best->verb);
-	smtp_puts(more, "?");
-}
-
-/* By hand: how the two commands go that nobody gets right at first. */
-static void
-command_example(struct slice verb, struct smtp_text *more)
-{
-	if (smtp_is(verb, "MAIL"))
-		smtp_puts(more, ": it is MAIL FROM:<you@example.org>");
-	else if (smtp_is(verb, "RCPT"))
-		smtp_puts(more, ": it is RCPT TO:<them@example.org>");
-}
-
-/* Reply, count what has to be counted, and send away who errs too often. */
-static void
-command_reply(struct session *s, enum reply say, struct slice verb,
-    struct told told)
-{
-	char class = reply_words(say)[0], buf[256];
-	struct smtp_text more = SMTP_TEXT(buf);
-
-	if (class == '5' && !s->same_error)
-		s->errors++;
-	else if (class == '5' || (class == '4' && say != SAY_TOO_MANY))
-		session_junk(s);
-	s->same_error = false;
-	if (class == '4' && say != SAY_TOO_MANY)
-		logged.deferred = true;
-	if (class == '4' || class == '5')
-		log_refused(say, told, s->to);
-	s->to = smtp_slice("");
-	session_errors(s);
-	if (say == SAY_HELP)
-		command_list(s->state, &more);
-	if (say == SAY_UNKNOWN && peer.by_hand)
-		command_guess(verb, &more);
-	if (say == SAY_SYNTAX && peer.by_hand)
-		command_example(verb, &more);
-	net_reply(say, smtp_written(&more));
-}
-
-static bool
-is_auth(struct slice line)
-{
-	return line.n > 4 && smtp_is((struct slice){ line.p, 4 }, "AUTH") &&
-	    (line.p[4] == ' ' || line.p[4] == '\t');
-}
-
-/* Of AUTH: a mechanism that we know, and not what is behind it. */
-static struct slice
-told_of_auth(struct slice line)
-{
-	struct slice mechanism;
-	size_t n = 5;
-
-	mechanism = (struct slice){ line.p + n, line.n - n };
-	mechanism = smtp_trim(mechanism);
-	n = (size_t)(mechanism.p - line.p) + 5;
-	if (n <= line.n && (n == line.n || line.p[n] == ' ' ||
-	    line.p[n] == '\t')) {
-		mechanism.n = 5;
-		if (smtp_is(mechanism, "PLAIN") || smtp_is(mechanism, "LOGIN"))
-			return (struct slice){ line.p, n };
-	}
-	return (struct slice){ line.p, 4 };
-}
-
-static bool
-is_lower(char c)
-{
-	return c >= 'a' && c <= 'z';
-}
-
-/*
- * What the log is told of a line.  What is no command may be a password, sent
- * behind an AUTH that was refused: of that no more than the head of what looks
- * like a verb, else only the length.  And nothing behind a control character.
- */
-static struct told
-told_of(struct slice line)
-{
-	enum { VERB_TOLD = 16 };
-	struct slice clean = { line.p, 0 }, verb, arg;
-	size_t n = 0;
-
-	while (clean.n < line.n && ((unsigned char)line.p[clean.n] >= 0x20 ||
-	    line.p[clean.n] == '\t') && line.p[clean.n] != 0x7f)
-		clean.n++;
-	(void)smtp_parse_command(clean, &verb, &arg);
-	if (is_auth(clean))
-		return (struct told){ told_of_auth(clean), 0 };
-	if (command_find(verb) != NULL)
-		return (struct told){ clean, 0 };
-	while (n < verb.n && smtp_lower(verb.p[n]) >= 'a' &&
-	    smtp_lower(verb.p[n]) <= 'z' &&
-	    /* base64 mixes them */
-	    (n < 2 || is_lower(verb.p[n]) == is_lower(verb.p[1])))
-		n++;
-	if (n == 0 || n < verb.n || (verb.n == clean.n && clean.n < line.n))
-		return (struct told){ { "", 0 }, line.n };
-	verb.n = n < VERB_TOLD ? n : VERB_TOLD;
-	return (struct told){ verb, 0 };
-}
-
-static void
-log_heard(struct told told)
-{
-	if (!conf.verbose)
-		return;
-	log_begin(LOG_DEBUG, "dialogue");
-	log_client();
-	if (told.octets > 0)
-		log_number("octets", told.octets);
-	else
-		log_quoted("heard", told.text);
-	log_end();
-}
-
-/* One command line, from octets to reply. */
-static void
-command_line(struct session *s, struct slice line)
-{
-	const struct command *c;
-	struct slice verb, arg;
-	struct told told = told_of(line);
-	enum reply say;
-
-	log_heard(told);
-	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK) {
-		command_reply(s, SAY_BAD_LINE, line, told);
-		return;
-	}
-	if (peer.terminal && line.n == 0)
-		return;
-	if (peer.by_hand && smtp_is(verb, "?"))
-		verb = smtp_slice("HELP");
-	c = command_find(verb);
-	if (c != NULL && c->junk)
-		session_junk(s);
-	session_errors(s);
-	if (net.lf_alone && !peer.by_hand)
-		logged.lenient |= SMTP_LENIENT_LF_LINE;
-	s->to = smtp_slice("");
-	say = command_run(s, c, arg);
-	if (c != NULL && c->run == do_mail)
-		s->mail_refused = say != SAY_SENDER;
-	if (say != SAY_NOTHING)
-		command_reply(s, say, verb, told);
-	if (is_auth(line)) {
-		net_forget_used();
-		explicit_bzero(session_line, sizeof(session_line));
-	}
-}
-
-/* Send away who speaks another protocol, before anything is taken for a
- * command that is none. */
-static void
-session_opening(void)
-{
-	struct slice in = net_buffered();
-	enum smtp_opening what;
-
-	while ((what = smtp_opening(in)) == SMTP_OPEN_MORE) {
-		if (net_fill(in.n > 0 && in.p[0] == '\r' ? OPENING_SECONDS *
-		    1000 : 0) == 0)
-			return;
-		in = net_buffered();
-	}
-	if (what == SMTP_OPEN_TLS)
-		bye(SAY_IS_TLS, "tls");
-	if (what == SMTP_OPEN_HTTP)
-		bye(SAY_IS_HTTP, "http");
-	if (what == SMTP_OPEN_PROXY)
-		bye(SAY_IS_PROXY, "proxy");
-}
-
-/* The next command, in memory of its own: what is in the buffer of the net
- * moves when more comes in.  AUTH may have its response in the same line, and a
- * longer one.  Of what is too long, line is at least the verb. */
-static enum net_line
-command_next(struct slice *line)
-{
-	enum { VERB = 5 };
-	enum net_line what;
-	struct slice in;
-
-	for (;;) {
-		in = net_buffered();
-		if (in.n >= VERB || memchr(in.p, '\n', in.n) != NULL)
-			break;
-		if (net_fill(0) == 0)
-			return LINE_NONE;
-	}
-	net_look();
-	*line = (struct slice){ session_line, in.n < VERB ? in.n : VERB };
-	memcpy(session_line, in.p, line->n);
-	what = net_line(&in, is_auth(*line) ? SMTP_AUTH_MAX : SMTP_LINE_MAX);
-	if (what == LINE_OK) {
-		memcpy(session_line, in.p, in.n);
-		line->n = in.n;
-	}
-	return what;
 }
 
 static void
@@ -6111,11 +4652,12 @@ proxy_take(const struct smtp_proxy *p)
 }
 
 /* The header of the PROXY protocol, before anything is said; who does not
- * bring it, or may not, is told nothing. */
-static void
+ * bring it, or may not, is told nothing.  NULL, or how the session ends. */
+static const char *
 session_proxy(void)
 {
-	int64_t until = now_ms() + PROXY_SECONDS * 1000, left;
+	int64_t until = now_ms() + PROXY_SECONDS * 1000;
+	enum smtp_reply answer = SMTP_YES;
 	enum smtp_status status;
 	struct smtp_proxy p;
 	size_t used;
@@ -6123,26 +4665,26 @@ session_proxy(void)
 	if (!smtp_nets_match(smtp_slice(conf.proxy), peer.address.n > 0 ?
 	    peer.ip : NULL)) {
 		log_fault("proxy: not from its networks", NULL, 0);
-		leave(EXIT_BROKEN, "proxy");
+		return "proxy";
 	}
-	while ((status = smtp_parse_proxy(net_buffered(), &p, &used)) ==
-	    SMTP_EMORE) {
-		left = until - now_ms();
-		if (left <= 0 || net.in_n == sizeof(net_in) ||
-		    net_fill(left) == 0)
-			break;
-	}
-	if (net.ended && net.received == 0)
-		leave(EXIT_LEFT, "eof");
+	while ((status = smtp_parse_proxy(host.in, &p, &used)) ==
+	    SMTP_EMORE && answer == SMTP_YES && now_ms() < until &&
+	    host.in.n < sizeof(net_in))
+		answer = net_fill(until - now_ms());
+	if (answer == SMTP_GONE && net.received == 0)
+		return "eof";
+	if (answer == SMTP_SHUTDOWN)
+		return "terminated";
 	if (status != SMTP_OK) {
 		log_fault("proxy: no header", NULL, 0);
-		leave(EXIT_BROKEN, "proxy");
+		return "proxy";
 	}
 	if (!p.local)
 		proxy_take(&p);
-	net_used(used);
+	host.in = (struct slice){ host.in.p + used, host.in.n - used };
 	/* the header is not the client's */
-	net.received = net_buffered().n;
+	net.received = host.in.n;
+	return NULL;
 }
 
 /* By hand: what is missing is told before anything is said. */
@@ -6160,56 +4702,113 @@ session_check_maildir(void)
 	log_flush(true);
 }
 
+/* At a terminal: what there is to know before the first command. */
 static void
-session_greet(void)
+session_hint(void)
 {
-	if (peer.by_hand && conf.maildir != NULL && !maildir.template)
-		session_check_maildir();
-	greet();
-	if (!peer.terminal)
-		return;
 	if (delivery_none())
-		net_put(smtp_slice("(a dry run, without --maildir: nothing is "
-		    "kept)\r\n"));
-	net_put(smtp_slice("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, DATA, "
-	    "QUIT; HELP lists what may be said)\r\n"));
-	net.prompt = "> ";
+		net_tell("(a dry run, without --maildir: nothing is kept)"
+		    "\r\n");
+	net_tell("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, DATA, QUIT; HELP "
+	    "lists what may be said)\r\n");
+}
+
+/* How it ended, for the log; *status is how we exit. */
+static const char *
+session_end_word(enum exit_status *status)
+{
+	static const char words[][16] = { [SMTP_END_QUIT] = "quit",
+	    [SMTP_END_EOF] = "eof",
+	    [SMTP_END_IN_TRANSACTION] = "in-transaction",
+	    [SMTP_END_IN_MESSAGE] = "in-message",
+	    [SMTP_END_IN_AUTH] = "in-auth", [SMTP_END_GONE] = "gone",
+	    [SMTP_END_ERRORS] = "errors", [SMTP_END_AUTH] = "auth",
+	    [SMTP_END_BAD_CHUNK] = "bad-chunk", [SMTP_END_TLS] = "tls",
+	    [SMTP_END_HTTP] = "http", [SMTP_END_PROXY] = "proxy",
+	    [SMTP_END_TLS_FAILED] = "tls-failed",
+	    [SMTP_END_SHUTDOWN] = "terminated",
+	    [SMTP_END_TIMEOUT] = "timeout", [SMTP_END_HOST] = "policy" };
+	const bool left = session.end == SMTP_END_QUIT ||
+	    session.end == SMTP_END_EOF;
+
+	*status = left ? EXIT_LEFT : EXIT_BROKEN;
+	if (net.gone == NULL)
+		return session.end == SMTP_END_TIMEOUT && talk.trickle ?
+		    talk.trickle : words[session.end];
+	/* who never said a word was only looking */
+	*status = net.received == 0 && !peer.by_hand ? EXIT_LEFT :
+	    EXIT_BROKEN;
+	return net.gone;
+}
+
+/* Ask what the language wants to know, and answer, until it is over. */
+static const char *
+session_talk(enum exit_status *status)
+{
+	enum smtp_reply answer = SMTP_YES;
+	enum smtp_ask ask;
+	bool hint = peer.terminal;
+
+	while ((ask = smtp_next(&session, &host, answer)) != SMTP_CLOSE) {
+		if (host.secret)
+			net_wipe();
+		net_log();
+		if (hint)
+			session_hint();
+		hint = false;
+		answer = session_answer(ask);
+		peer.login = (struct slice){ session.login, session.login_n };
+	}
+	if (session.end == SMTP_END_IN_MESSAGE && peer.terminal)
+		net_tell("(no dot was seen: the message was thrown away)"
+		    "\r\n");
+	net.closing = true;
+	(void)net_flush();
+	return session_end_word(status);
+}
+
+/* The way out of a session, whatever its end. */
+static _Noreturn void
+leave(enum exit_status status, const char *how)
+{
+	char buf[SMTP_ESCAPED_MAX];
+	struct smtp_text lenient = SMTP_TEXT(buf);
+
+	log_begin(LOG_INFO, "session");
+	log_client();
+	log_plain("end", smtp_slice(how));
+	log_number("messages", session.messages);
+	log_number("messages-refused", session.refused);
+	if (logged.refusals > REFUSALS_LOGGED)
+		log_number("refusals-not-logged", logged.refusals -
+		    REFUSALS_LOGGED);
+	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
+	smtp_put_lenient(&lenient, session.lenient);
+	if (lenient.n > 0)
+		log_quoted("lenient", smtp_written(&lenient));
+	if (session.messages > 0 && conf.maildir != NULL && geteuid() == 0)
+		log_quoted("warning", smtp_slice("running as root"));
+	log_end();
+	exit(session.deferred ? EXIT_DEFERRED : (int)status);
 }
 
 static _Noreturn void
-session_run(struct session *s)
+session_run(void)
 {
-	struct slice line;
+	enum exit_status status = EXIT_BROKEN;
+	const char *how = NULL;
 
-	if (peer.by_hand)
-		net.newline = NL_UNKNOWN;
 	if (conf.proxy != NULL)
-		session_proxy();
-	session_greet();
-	session_opening();
-	while (s->state != S_DONE) {
-		switch (command_next(&line)) {
-		case LINE_OK:
-			command_line(s, line);
-			break;
-		case LINE_LONG:
-			command_reply(s, is_auth(line) ? SAY_LONG_AUTH :
-			    SAY_LONG_LINE, smtp_slice(""), told_of(line));
-			break;
-		case LINE_BARE:
-			command_reply(s, SAY_BARE_LINE, smtp_slice(""),
-			    told_of(line));
-			break;
-		case LINE_NONE:
-			if ((s->state & S_TXN) != 0)
-				leave(EXIT_BROKEN, "in-transaction");
-			leave(EXIT_LEFT, "eof");
-		}
-	}
-	net.prompt = NULL;
-	net.closing = true;
-	net_flush();
-	leave(EXIT_LEFT, "quit");
+		how = session_proxy();
+	if (how == NULL) {
+		if (peer.by_hand && conf.maildir != NULL &&
+		    !maildir.template)
+			session_check_maildir();
+		session_terms();
+		how = session_talk(&status);
+	} else if (strcmp(how, "eof") == 0)
+		status = EXIT_LEFT;
+	leave(status, how);
 }
 
 /* ---- 17. options: one table -------------------------------------------- */
@@ -6233,8 +4832,9 @@ die(enum exit_status status, const char *format, ...)
 		syslog(LOG_ERR, "%s", buf);
 		net.closing = true;
 		if (!peer.listening) {
-			net_reply(SAY_CONFIG, smtp_slice(""));
-			net_flush();
+			smtp_puts(&host.out, "421 Not configured, try again "
+			    "later\r\n");
+			(void)net_flush();
 		}
 	}
 	exit((int)status);
@@ -6768,15 +5368,15 @@ conf_databytes(void)
 static void
 conf_hostname(void)
 {
-	static char host[SMTP_DOMAIN_MAX + 1];
+	static char ours[SMTP_DOMAIN_MAX + 1];
 	size_t n;
 
-	if (gethostname(host, sizeof(host) - 1) == -1)
-		host[0] = '\0';
-	n = strlen(host);
-	if (n > 1 && host[n - 1] == '.')
-		host[n - 1] = '\0';
-	conf.hostname = smtp_is_host(smtp_slice(host)) ? host : "localhost";
+	if (gethostname(ours, sizeof(ours) - 1) == -1)
+		ours[0] = '\0';
+	n = strlen(ours);
+	if (n > 1 && ours[n - 1] == '.')
+		ours[n - 1] = '\0';
+	conf.hostname = smtp_is_host(smtp_slice(ours)) ? ours : "localhost";
 }
 
 static bool
@@ -7146,9 +5746,9 @@ conf_test(void)
 static void
 session_begin(void)
 {
-	logged.began = net.looked = now_ms();
+	logged.began = now_ms();
 	watchdog_set(logged.began);
-	net.newline = NL_CRLF;
+	host.out = SMTP_TEXT(net_out);
 	net.until = peer.by_hand ? INT64_MAX :
 	    logged.began + (int64_t)SESSION_SECONDS * 1000;
 }
@@ -7303,8 +5903,6 @@ log_start(void)
 int
 main(int argc, char *argv[])
 {
-	static struct session session = { .state = S_HELO };
-
 	signals_set();
 	peer_descriptors();
 	session_begin();
@@ -7324,5 +5922,5 @@ main(int argc, char *argv[])
 	log_start();
 	if (atexit(session_end) != 0)
 		die(EXIT_DEFERRED, "atexit failed");
-	session_run(&session);
+	session_run();
 }

@@ -943,6 +943,7 @@ static struct {
 	const char	*gone;		/* why nothing more can be sent */
 	size_t		 logged;	/* octets of replies, with --verbose */
 	int64_t		 until;		/* the end of the longest session */
+	int64_t		 looked;	/* for signals, by net_look() */
 	bool		 ended;		/* end of input was seen */
 	bool		 closing;	/* the last reply is in the buffer */
 } net;
@@ -1047,9 +1048,15 @@ net_flush(void)
 static enum smtp_reply
 net_look(void)
 {
+	enum { OFTEN = 50 };	/* milliseconds */
+	const int64_t now = now_ms();
+
+	if (now - net.looked < OFTEN)
+		return SMTP_YES;
+	net.looked = now;
 	if (termination_pending())
 		return SMTP_SHUTDOWN;
-	return now_ms() >= net.until ? SMTP_TIMEOUT : SMTP_YES;
+	return now >= net.until ? SMTP_TIMEOUT : SMTP_YES;
 }
 
 /* Add to host.in what comes; or say that nothing did, in so many milliseconds
@@ -5746,7 +5753,7 @@ conf_test(void)
 static void
 session_begin(void)
 {
-	logged.began = now_ms();
+	logged.began = net.looked = now_ms();
 	watchdog_set(logged.began);
 	host.out = SMTP_TEXT(net_out);
 	net.until = peer.by_hand ? INT64_MAX :

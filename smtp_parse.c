@@ -3482,49 +3482,39 @@ static const struct command {
 	unsigned char	 arg;
 	unsigned char	 when;	/* the states it is allowed in */
 	unsigned char	 order;	/* the reply in any other */
-	bool		 junk;	/* see count_junk() */
 	unsigned char	 need;	/* what must have been done before it */
 	unsigned char	 say;	/* all there is to it, if no do_x() */
+	bool		 junk;	/* see count_junk() */
 } commands[VERBS] = {
-	[VERB_HELO] = { "HELO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
-	[VERB_EHLO] = { "EHLO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
-	[VERB_LHLO] = { "LHLO", ARG_MAY, S_ANY, 0, true, NEED_NOTHING, 0 },
-	[VERB_STARTTLS] = { "STARTTLS", ARG_NONE, S_ANY, 0, false,
-	    NEED_NOTHING, 0 },
-	[VERB_AUTH] = { "AUTH", ARG_MAY, S_ANY, 0, false, NEED_TLS, 0 },
-	[VERB_XCLIENT] = { "XCLIENT", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    0 },
-	[VERB_MAIL] = { "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED, false,
-	    NEED_ALL, 0 },
+	[VERB_HELO] = { "HELO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_EHLO] = { "EHLO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_LHLO] = { "LHLO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_STARTTLS] = { "STARTTLS", ARG_NONE, S_ANY },
+	[VERB_AUTH] = { "AUTH", ARG_MAY, S_ANY, .need = NEED_TLS },
+	[VERB_XCLIENT] = { "XCLIENT", ARG_MAY, S_ANY },
+	[VERB_MAIL] = { "MAIL", ARG_MUST, S_HELO | S_IDLE, SAY_NESTED,
+	    NEED_ALL },
 	[VERB_RCPT] = { "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT,
-	    SAY_MAIL_FIRST, false, NEED_ALL, 0 },
+	    SAY_MAIL_FIRST, NEED_ALL },
 	[VERB_DATA] = { "DATA", ARG_NONE, S_TRIED | S_RCPT, SAY_RCPT_FIRST,
-	    false, NEED_ALL, 0 },
+	    NEED_ALL },
 	/* its chunk is read, and then it is judged */
-	[VERB_BDAT] = { "BDAT", ARG_MAY, S_ANY, 0, false, NEED_NOTHING, 0 },
-	[VERB_RSET] = { "RSET", ARG_NONE, S_ANY, 0, true, NEED_NOTHING, 0 },
-	[VERB_NOOP] = { "NOOP", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
-	    SMTP_YES },
-	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY, 0, false, NEED_NOTHING, 0 },
-	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, 0, true, NEED_ALL, 0 },
-	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
-	    SAY_HELP },
-	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
-	    SMTP_YES },
-	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, 0, true, NEED_NOTHING,
-	    SMTP_YES },
-	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, 0, false, NEED_ALL,
-	    SAY_NOT_DONE },
-	[VERB_ETRN] = { "ETRN", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    SAY_NOT_DONE },
-	[VERB_TURN] = { "TURN", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    SAY_NOT_DONE },
-	[VERB_SEND] = { "SEND", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    SAY_NOT_DONE },
-	[VERB_SOML] = { "SOML", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    SAY_NOT_DONE },
-	[VERB_SAML] = { "SAML", ARG_MAY, S_ANY, 0, false, NEED_NOTHING,
-	    SAY_NOT_DONE }
+	[VERB_BDAT] = { "BDAT", ARG_MAY, S_ANY },
+	[VERB_RSET] = { "RSET", ARG_NONE, S_ANY, .junk = true },
+	[VERB_NOOP] = { "NOOP", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY },
+	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, .need = NEED_ALL,
+	    .junk = true },
+	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, .say = SAY_HELP, .junk = true },
+	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, .need = NEED_ALL,
+	    .say = SAY_NOT_DONE },
+	[VERB_ETRN] = { "ETRN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_TURN] = { "TURN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SEND] = { "SEND", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SOML] = { "SOML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SAML] = { "SAML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE }
 };
 
 static enum verb
@@ -4704,7 +4694,8 @@ go_body(struct smtp_session *s, struct smtp_host *h)
 
 /* A chunk that is none of a message.  The first one behind a sender who was
  * refused, or recipients who all were, or behind a chunk that was, is an error,
- * and what the client had sent behind it by then is part of it (RFC 3030, 2). */
+ * and what the client had sent behind it by then is part of it (RFC 3030, 2).
+ */
 static unsigned
 chunk_astray(struct smtp_session *s, const struct smtp_terms *t)
 {

@@ -1,5 +1,11 @@
 /*
- * smtp_parse - the SMTP grammar, and nothing else.
+ * smtp_parse - the language of SMTP, for whoever receives mail by it.
+ *
+ * It has two parts.  The grammar is a shelf of functions: addresses,
+ * parameters, a message's octets, and the texts of the neighbours.  The
+ * session, from "the session" on, is a machine that speaks with one client: a
+ * host moves octets and answers questions, and need not know more of SMTP
+ * than what it is asked.  Who writes a host reads the second part.
  *
  * Every function here is a function of its arguments: no I/O, no malloc,
  * no globals, no errno, no locale.  Input is a pointer and a length; it is
@@ -649,8 +655,8 @@ enum smtp_x {			/* attributes of XCLIENT */
 
 struct smtp_xclient {
 	bool		 given[SMTP_X_ATTRIBUTES];
-	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty if not given, and
-					 * for [UNAVAILABLE], [TEMPUNAVAIL] */
+	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty if not given, or
+					 * [UNAVAILABLE], [TEMPUNAVAIL] */
 	unsigned char	 addr[16];	/* ADDR and DESTADDR, if not empty, as
 					 * smtp_parse_ip gives them */
 	unsigned char	 destaddr[16];
@@ -966,22 +972,73 @@ size_t smtp_received(const struct smtp_trace *t, char *buf, size_t size);
  * for the next question; the answer is an argument of the next call, so that
  * it can be neither forgotten nor given twice.  Between two calls nothing
  * happens: a host may block on a question, or put the session aside and serve
- * others. 
+ * others.  This is one that takes mail for anyone:
+ *
+ * #include <unistd.h>
+ * #include "smtp_parse.h"
+ *
+ * int
+ * main(void)
+ * {
+ * 	static char in[4096], out[4096], mail[1 << 20];
+ * 	static struct smtp_session s;
+ * 	struct smtp_host h = { .out = SMTP_TEXT(out), .terms = {
+ * 	    .hostname = smtp_slice("localhost"), .size = 1000000,
+ * 	    .recipients = 100, .errors = 20 } };
+ * 	enum smtp_reply answer = SMTP_YES;
+ * 	enum smtp_ask ask;
+ * 	ssize_t n;
+ *
+ * 	while ((ask = smtp_next(&s, &h, answer)) != SMTP_CLOSE) {
+ * 		answer = SMTP_FAULT;
+ * 		if (ask == SMTP_INPUT) {
+ * 			n = write(1, out, h.out.n);
+ * 			h.out.n = 0;
+ * 			if (n >= 0 && h.in.n == 0)
+ * 				n = read(0, in, sizeof(in));
+ * 			if (n > 0 && h.in.n == 0)
+ * 				h.in = (struct slice){ in, (size_t)n };
+ * 			answer = h.in.n > 0 ? SMTP_YES : SMTP_GONE;
+ * 		} else if (ask == SMTP_BEGIN) {
+ * 			h.room = (struct smtp_room){ mail, sizeof(mail) };
+ * 			answer = SMTP_YES;
+ * 		} else if (ask == SMTP_FINISH) {
+ * 			n = write(3, mail, sizeof(mail) - h.room.n);
+ * 			answer = n == h.room.p - mail ? SMTP_YES : SMTP_NO_ROOM;
+ * 		} else if (ask == SMTP_SENDER || ask == SMTP_RCPT ||
+ * 		    (ask == SMTP_STORE && h.room.n > 1)) {
+ * 			answer = SMTP_YES;
+ * 		}
+ * 	}
+ * 	return write(1, out, h.out.n) < 0;
+ * }
  *
  * What holds, whatever the host does:
  *
- * 1. The session holds no pointer.  It may be copied, compared and kept; all
- *    zero is a valid start; what must outlive a call is in its own arrays.
- *    All pointers are in struct smtp_host: what the machine sets there is
- *    good until the next call.
+ * 1. The session holds no pointer.  All are in struct smtp_host, and what the
+ *    machine sets there is good until the next call.  So the session may be
+ *    copied, compared and kept, all zero is a valid start, and no slice of a
+ *    buffer is looked at when the buffer has moved on: so could a password
+ *    get into a log, as the text of another line.
  * 2. It fails closed.  An answer of 0, or one that does not fit the question,
- *    is SMTP_FAULT (451), and of INPUT it is SMTP_GONE: a question that a host
- *    forgot accepts nothing.
+ *    is SMTP_FAULT (451); of INPUT it is SMTP_GONE.  A question that a host
+ *    does not know accepts nothing.
  * 3. A failure sticks.  After BEGIN or STORE was refused, or the message found
- *    too big, neither STORE nor FINISH is asked, and no 2xx is said of it.
- * 4. A secret is known in PASSWORD only: the session wipes its copy before it
- *    asks anything else, and h->secret says that the host must wipe his.
- * 5. A 421 from whatever answer is said, and is the end: FORGET, CLOSE.
+ *    too big, neither STORE nor FINISH is asked, and no 2xx is said of it: a
+ *    later success would hide a hole in the mail.
+ * 4. A secret is known in PASSWORD only.  The session wipes its copy before it
+ *    asks anything else, and h->secret says that the host must wipe what it
+ *    has read.  NOTE never tells of one: what else is logged, printed or
+ *    dumped cannot hold it.
+ * 5. A 421 from whatever answer is said, and is the end: FORGET, CLOSE.  So
+ *    nothing below a host's loop need ever leave it to send a client away.
+ * 6. It is small and flat: some 14 kB, its state first and its text behind, no
+ *    recipients, for these are the host's.  A host of many sessions has an
+ *    array of them.
+ * 7. A message is judged in one order: too big, then a bare CR or LF, then the
+ *    first refusal.  Whatever way its octets come in pieces, the replies are
+ *    the same; and they are sent no later than the host waits for anything,
+ *    for INPUT is not the only question that takes time.
  */
 enum smtp_ask {			/* behind the colon: what SMTP_YES says */
 	SMTP_NOTHING,	/* never asked */
@@ -1053,7 +1110,7 @@ struct smtp_terms {		/* what is offered; may change at any call */
 	struct slice	 hostname;	/* at most SMTP_DOMAIN_MAX octets */
 	uint64_t	 size;		/* of a message; 0: no limit */
 	uint64_t	 recipients;	/* of a message, at most */
-	uint64_t	 errors;	/* one more, and the client is sent away */
+	uint64_t	 errors;	/* one more, and it is sent away */
 	unsigned	 junk;		/* so many of what costs us more than
 					 * it costs the client are an error;
 					 * up to 255, 0: no number */
@@ -1088,11 +1145,11 @@ struct smtp_host {		/* what a session sees of it: all pointers */
 	bool		 secret;	/* what was used of in was: wipe it */
 	enum smtp_note	 note;
 	struct slice	 told;		/* of the command, without secrets */
-	size_t		 octets;	/* not 0: told is none, as its line was
-					 * no command, and was as long as this */
+	size_t		 octets;	/* not 0: the line was no command, and
+					 * as long as this; told is empty */
 	struct slice	 arg;		/* of MAIL, RCPT, XCLIENT */
 	struct slice	 said;		/* a reply, without its line end */
-	struct slice	 to;		/* the RCPT's address, as far as known */
+	struct slice	 to;		/* RCPT's address, if it had one */
 	struct slice	 stored;
 	struct slice	 user;
 	struct slice	 password;

@@ -2167,8 +2167,6 @@ parse_x_address(struct slice *value, unsigned char ip[16])
 static bool
 check_x_value(enum smtp_x which, struct slice *value, struct smtp_xclient *x)
 {
-	unsigned port;
-
 	switch (which) {
 	case SMTP_X_NAME:
 		return smtp_is_host(*value);
@@ -2177,8 +2175,9 @@ check_x_value(enum smtp_x which, struct slice *value, struct smtp_xclient *x)
 	case SMTP_X_DESTADDR:
 		return parse_x_address(value, x->destaddr);
 	case SMTP_X_PORT:
+		return parse_port(*value, &x->port);
 	case SMTP_X_DESTPORT:
-		return parse_port(*value, &port);
+		return parse_port(*value, &x->destport);
 	case SMTP_X_PROTO:
 		return smtp_is(*value, "SMTP") || smtp_is(*value, "ESMTP") ||
 		    smtp_is(*value, "LMTP");
@@ -2231,10 +2230,7 @@ smtp_parse_xclient(struct slice in, struct smtp_xclient *x)
 	enum smtp_status status;
 	struct slice word;
 
-	memset(x->given, 0, sizeof(x->given));
-	memset(x->value, 0, sizeof(x->value));
-	memset(x->addr, 0, sizeof(x->addr));
-	memset(x->destaddr, 0, sizeof(x->destaddr));
+	memset(x, 0, offsetof(struct smtp_xclient, text));
 	in = smtp_trim(in);
 	if (in.n == 0)
 		return SMTP_ESYNTAX;
@@ -4177,8 +4173,9 @@ static unsigned
 after_xclient(struct smtp_session *s, struct smtp_host *h,
     enum smtp_reply answer)
 {
+	struct smtp_text login = SMTP_TEXT(s->login);
+	struct smtp_text helo = SMTP_TEXT(s->helo);
 	const struct slice *v = h->xclient.value;
-	const struct smtp_xclient *x = &h->xclient;
 	struct slice verb, arg;
 
 	if (answer != SMTP_YES)
@@ -4186,16 +4183,15 @@ after_xclient(struct smtp_session *s, struct smtp_host *h,
 	/* it lay in the host's hands: what was asked is in the line still */
 	(void)smtp_parse_command(heard(s), &verb, &arg);
 	(void)smtp_parse_xclient(arg, &h->xclient);
-	s->login_n = v[SMTP_X_LOGIN].n;
+	smtp_put(&login, v[SMTP_X_LOGIN]);
+	s->login_n = login.n;
 	s->login_by = SMTP_BY_NONE;
-	memcpy(s->login, v[SMTP_X_LOGIN].p, s->login_n);
-	s->helo_told = false;
-	s->helo_n = 0;
-	s->esmtp = x->given[SMTP_X_PROTO] &&
+	s->esmtp = h->xclient.given[SMTP_X_PROTO] &&
 	    !smtp_is(v[SMTP_X_PROTO], "SMTP");
+	s->helo_n = 0;
 	transaction_end(s);
-	s->helo_n = v[SMTP_X_HELO].n;
-	memcpy(s->helo, v[SMTP_X_HELO].p, s->helo_n);
+	smtp_put(&helo, v[SMTP_X_HELO]);
+	s->helo_n = helo.n;
 	s->helo_told = s->helo_n > 0;
 	return SAY_GREETING;
 }
@@ -4916,6 +4912,7 @@ gone(struct smtp_session *s)
 	/* some were told already what became of the message */
 	if (s->at == SMTP_AT_EACH && s->next > 0)
 		s->fate = s->tally.good > 0 ? SMTP_DELIVERED : SMTP_FAULT;
+	s->say = SAY_NONE;
 	end(s, why);
 }
 
@@ -5044,6 +5041,17 @@ smtp_next(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 	s->asked = (unsigned char)next;
 	h->patience = next == SMTP_INPUT && h->in.n == 0 ? patience(s) : 0;
 	return next;
+}
+
+const char *
+smtp_end_word(enum smtp_end why)
+{
+	static const char words[][16] = { "", "quit", "eof", "in-transaction",
+	    "in-message", "in-auth", "gone", "errors", "auth", "bad-chunk",
+	    "tls", "http", "proxy", "tls-failed", "terminated", "timeout",
+	    "policy" };
+
+	return words[why];
 }
 
 void

@@ -660,6 +660,8 @@ struct smtp_xclient {
 	unsigned char	 addr[16];	/* ADDR and DESTADDR, if not empty, as
 					 * smtp_parse_ip gives them */
 	unsigned char	 destaddr[16];
+	unsigned	 port;		/* PORT and DESTPORT, if not empty */
+	unsigned	 destport;
 	char		 text[SMTP_LINE_MAX];	/* what value points into */
 };
 
@@ -1325,6 +1327,13 @@ enum smtp_reply smtp_own(struct smtp_session *s, struct slice code,
  * asked, it is what is said at FINISH.
  */
 struct slice smtp_reply_text(enum smtp_reply answer);
+
+/*
+ * smtp_end_word(why)
+ *
+ * The word for it, as a log may have it: "quit", "in-message".
+ */
+const char *smtp_end_word(enum smtp_end why);
 
 /*
  * smtp_put_protocol(t, s, terms)

@@ -4556,16 +4556,6 @@ answer_handshake(void)
 	return answer;
 }
 
-/* A number of a struct smtp_xclient, checked before. */
-static unsigned
-x_number(const struct smtp_xclient *x, enum smtp_x which)
-{
-	uint64_t v = 0;
-
-	(void)smtp_parse_number(x->value[which], 65535, &v);
-	return (unsigned)v;
-}
-
 /* Take the client's address from another, who knows it. */
 static void
 peer_replace(const unsigned char *ip)
@@ -4591,10 +4581,10 @@ answer_xclient(void)
 		peer.name = smtp_written(&name);
 	}
 	if (x->given[SMTP_X_PORT])
-		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x_number(x,
-		    SMTP_X_PORT), peer.digits) : smtp_slice("");
+		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
+		    peer.digits) : smtp_slice("");
 	if (x->given[SMTP_X_DESTADDR] && v[SMTP_X_DESTADDR].n > 0) {
-		peer_keep_server(x->destaddr, x_number(x, SMTP_X_DESTPORT));
+		peer_keep_server(x->destaddr, x->destport);
 		if (v[SMTP_X_DESTPORT].n == 0)
 			peer.server_port = smtp_slice("");
 	}
@@ -4724,24 +4714,13 @@ session_hint(void)
 static const char *
 session_end_word(enum exit_status *status)
 {
-	static const char words[][16] = { [SMTP_END_QUIT] = "quit",
-	    [SMTP_END_EOF] = "eof",
-	    [SMTP_END_IN_TRANSACTION] = "in-transaction",
-	    [SMTP_END_IN_MESSAGE] = "in-message",
-	    [SMTP_END_IN_AUTH] = "in-auth", [SMTP_END_GONE] = "gone",
-	    [SMTP_END_ERRORS] = "errors", [SMTP_END_AUTH] = "auth",
-	    [SMTP_END_BAD_CHUNK] = "bad-chunk", [SMTP_END_TLS] = "tls",
-	    [SMTP_END_HTTP] = "http", [SMTP_END_PROXY] = "proxy",
-	    [SMTP_END_TLS_FAILED] = "tls-failed",
-	    [SMTP_END_SHUTDOWN] = "terminated",
-	    [SMTP_END_TIMEOUT] = "timeout", [SMTP_END_HOST] = "policy" };
 	const bool left = session.end == SMTP_END_QUIT ||
 	    session.end == SMTP_END_EOF;
 
 	*status = left ? EXIT_LEFT : EXIT_BROKEN;
 	if (net.gone == NULL)
 		return session.end == SMTP_END_TIMEOUT && talk.trickle ?
-		    talk.trickle : words[session.end];
+		    talk.trickle : smtp_end_word(session.end);
 	/* who never said a word was only looking */
 	*status = net.received == 0 && !peer.by_hand ? EXIT_LEFT :
 	    EXIT_BROKEN;

@@ -3604,20 +3604,6 @@ put_guess(const struct smtp_session *s, struct smtp_host *h,
 
 /* ---- the session: what is told of a line ------------------------------ */
 
-/* of AUTH: a mechanism that we know, and not what is behind it */
-static enum told
-told_of_auth(struct slice line)
-{
-	struct slice mechanism = smtp_trim(drop(line, VERB_SEEN));
-	size_t n = 0;
-
-	while (n < mechanism.n && !is_blank(mechanism.p[n]))
-		n++;
-	mechanism = take(mechanism, n);
-	return smtp_is(mechanism, "PLAIN") ? TOLD_PLAIN :
-	    smtp_is(mechanism, "LOGIN") ? TOLD_LOGIN : TOLD_AUTH;
-}
-
 /* up to the first control character */
 static size_t
 scan_clean(struct slice in)
@@ -3627,6 +3613,21 @@ scan_clean(struct slice in)
 	while (n < in.n && !(is_control(in.p[n]) && in.p[n] != '\t'))
 		n++;
 	return n;
+}
+
+/* of AUTH: a mechanism that we know, and not what is behind it */
+static enum told
+told_of_auth(struct slice line)
+{
+	struct slice mechanism = take(line, scan_clean(line));
+	size_t n = 0;
+
+	mechanism = smtp_trim(drop(mechanism, VERB_SEEN));
+	while (n < mechanism.n && !is_blank(mechanism.p[n]))
+		n++;
+	mechanism = take(mechanism, n);
+	return smtp_is(mechanism, "PLAIN") ? TOLD_PLAIN :
+	    smtp_is(mechanism, "LOGIN") ? TOLD_LOGIN : TOLD_AUTH;
 }
 
 static bool
@@ -4021,6 +4022,16 @@ auth_challenge(struct smtp_session *s, struct smtp_host *h,
 	return SAY_NONE;
 }
 
+/* A wrong password takes a second. */
+static unsigned
+auth_pause(struct smtp_session *s, struct smtp_host *h)
+{
+	line_drop(s);
+	h->user = (struct slice){ s->login, s->user_n < sizeof(s->login) ?
+	    s->user_n : sizeof(s->login) };
+	return ask(s, SMTP_PAUSE);
+}
+
 /* Ask about what is in login and in line; a name that is too long for any
  * user, or someone to act as, is as wrong as a wrong password. */
 static unsigned
@@ -4028,10 +4039,8 @@ auth_ask(struct smtp_session *s, struct smtp_host *h, struct slice password,
     bool other)
 {
 	s->at = SMTP_AT_LINE;
-	if (other || s->user_n > sizeof(s->login)) {
-		auth_wipe(s);
-		return ask(s, SMTP_PAUSE);
-	}
+	if (other || s->user_n > sizeof(s->login))
+		return auth_pause(s, h);
 	h->user = (struct slice){ s->login, s->user_n };
 	h->password = password;
 	return ask(s, SMTP_PASSWORD);
@@ -4140,19 +4149,17 @@ auth_line(struct smtp_session *s, struct smtp_host *h, enum got got)
 }
 
 static unsigned
-after_password(struct smtp_session *s, enum smtp_reply answer)
+after_password(struct smtp_session *s, struct smtp_host *h,
+    enum smtp_reply answer)
 {
+	if (answer == SMTP_WRONG)
+		return auth_pause(s, h);
 	if (answer == SMTP_YES) {
 		s->login_n = s->user_n;
 		s->login_by = s->told == TOLD_PLAIN ? SMTP_BY_PLAIN :
 		    SMTP_BY_LOGIN;
 	}
-	auth_wipe(s);
-	if (answer == SMTP_YES)
-		return SAY_AUTH_RIGHT;
-	/* a wrong one takes a second */
-	return answer == SMTP_WRONG ? ask(s, SMTP_PAUSE) :
-	    say_answer(s, answer);
+	return answer == SMTP_YES ? SAY_AUTH_RIGHT : say_answer(s, answer);
 }
 
 static unsigned
@@ -4963,7 +4970,7 @@ after(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 	case SMTP_XCLIENT:
 		return after_xclient(s, h, answer);
 	case SMTP_PASSWORD:
-		return after_password(s, answer);
+		return after_password(s, h, answer);
 	case SMTP_PAUSE:
 		return auth_failed(s, SMTP_WRONG);
 	default:		/* a note, or what was forgotten */

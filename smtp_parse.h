@@ -1046,7 +1046,8 @@ enum smtp_ask {			/* behind the colon: what SMTP_YES says */
 	SMTP_NOTHING,	/* never asked */
 	SMTP_INPUT,	/* send all of out; then, if in is empty, wait: in has
 			 * more.  Or SMTP_LATE, GONE, TIMEOUT, SHUTDOWN */
-	SMTP_PAUSE,	/* send all of out, wait a second: it is over */
+	SMTP_PAUSE,	/* h->user or his password was wrong: send all of out,
+			 * wait a second.  It is over */
 	SMTP_NOTE,	/* no question, a log's: see enum smtp_note */
 	SMTP_SENDER,	/* h->path, empty for <>, with h->mail: it may send */
 	SMTP_RCPT,	/* h->path: it is kept as recipient s->rcpts */

@@ -4525,6 +4525,17 @@ answer_forget(void)
 	return SMTP_YES;
 }
 
+static void
+log_auth(const char *result)
+{
+	log_begin(strcmp(result, "right") == 0 ? LOG_INFO : LOG_NOTICE,
+	    "auth");
+	log_client();
+	log_plain("result", smtp_slice(result));
+	log_quoted("user", host.user);
+	log_end();
+}
+
 static enum smtp_reply
 answer_password(void)
 {
@@ -4532,18 +4543,18 @@ answer_password(void)
 	const enum smtp_reply answer = interrupted != SMTP_YES ? interrupted :
 	    v == AUTH_RIGHT ? SMTP_YES : v == AUTH_WRONG ? SMTP_WRONG :
 	    SMTP_UNAVAILABLE;
-	const bool right = answer == SMTP_YES;
 
 	auth_wipe();
-	if (answer == SMTP_GONE || answer == SMTP_SHUTDOWN)
-		return answer;
-	log_begin(right ? LOG_INFO : LOG_NOTICE, "auth");
-	log_client();
-	log_plain("result", smtp_slice(right ? "right" :
-	    answer == SMTP_WRONG ? "wrong" : "fault"));
-	log_quoted("user", host.user);
-	log_end();
+	if (answer == SMTP_YES || answer == SMTP_UNAVAILABLE)
+		log_auth(answer == SMTP_YES ? "right" : "fault");
 	return answer;
+}
+
+static enum smtp_reply
+answer_pause(void)
+{
+	log_auth("wrong");
+	return helper_pause(now_ms() + 1000);
 }
 
 static enum smtp_reply
@@ -4603,7 +4614,7 @@ session_answer(enum smtp_ask ask)
 	case SMTP_INPUT:
 		return answer_input();
 	case SMTP_PAUSE:
-		return helper_pause(now_ms() + 1000);
+		return answer_pause();
 	case SMTP_NOTE:
 		return answer_note();
 	case SMTP_SENDER:

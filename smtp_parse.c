@@ -1,10 +1,28 @@
 /*
- * smtp_parse - the language: the grammar of SMTP, and the session as a machine
- * on top of it.  The contract of every function here is in smtp_parse.h.
+ * smtp_parse - the language of SMTP.  The contract of every function here is
+ * in smtp_parse.h.  There are two parts, each to be read by itself.
  *
- * Two floors.  scan_x(in) returns how many octets at the start of in match
- * the rule x, 0 for none.  smtp_parse_x() composes scans, applies the limits,
- * names the error and sets its outputs last.  Only drop() moves a pointer.
+ * The grammar: slices, text, lines, addresses, programs, policy, neighbours,
+ * parameters, the message.  It has two floors.  scan_x(in) returns how many
+ * octets at the start of in match the rule x, 0 for none.  smtp_parse_x()
+ * composes scans, applies the limits, names the error and sets its outputs
+ * last.  Only drop() moves a pointer.
+ *
+ * The session, a machine on top of it, in sections that call no lower one:
+ *
+ *    what is said            every reply, in one table
+ *    the commands            every verb, in another
+ *    lines out of octets     what a client sends, a line at a time
+ *    what is told of a line  to a log, without secrets
+ *    one function per verb   do_x(), and after_x() for the host's answer
+ *    a command and its reply what is counted, noted, and then said
+ *    a message               the replies to it: one, or one for each
+ *    a message's octets      DATA and BDAT, into the host's room
+ *    the machine             smtp_next(): take the answer, go on, ask
+ *
+ * To follow a command, begin with smtp_next() at the end and read upwards: go()
+ * calls go_line(), which calls command_line(), which calls do_mail(); that asks
+ * SENDER, and after() hands the answer to after_sender().
  *
  * Tables hold text in place, not pointers to it: a pointer needs relocation,
  * and that makes data of a constant.
@@ -3294,6 +3312,159 @@ count_junk(struct smtp_session *s, const struct smtp_terms *t)
 	s->errors++;
 }
 
+/* ---- the session: the commands ---------------------------------------- */
+
+enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of what terms want */
+enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
+
+enum verb {
+	VERB_NONE, VERB_HELO, VERB_EHLO, VERB_LHLO, VERB_STARTTLS, VERB_AUTH,
+	VERB_XCLIENT, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_BDAT, VERB_RSET,
+	VERB_NOOP, VERB_QUIT, VERB_VRFY, VERB_HELP, VERB_VERB, VERB_ONEX,
+	VERB_EXPN, VERB_ETRN, VERB_TURN, VERB_SEND, VERB_SOML, VERB_SAML,
+	VERBS
+};
+
+enum {
+	S_HELO = SMTP_S_HELO,
+	S_IDLE = SMTP_S_IDLE,
+	S_MAIL = SMTP_S_MAIL,
+	S_TRIED = SMTP_S_TRIED,
+	S_RCPT = SMTP_S_RCPT,
+	S_BDAT = SMTP_S_BDAT,
+	S_TXN = S_MAIL | S_TRIED | S_RCPT | S_BDAT,
+	S_ANY = S_HELO | S_IDLE | S_TXN
+};
+
+static const struct command {
+	char		 name[9];
+	unsigned char	 arg;
+	unsigned char	 when;	/* the states it is allowed in */
+	unsigned char	 order;	/* the reply in any other */
+	unsigned char	 need;	/* what must have been done before it */
+	unsigned char	 say;	/* all there is to it, if no do_x() */
+	bool		 junk;	/* see count_junk() */
+} commands[VERBS] = {
+	[VERB_HELO] = { "HELO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_EHLO] = { "EHLO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_LHLO] = { "LHLO", ARG_MAY, S_ANY, .junk = true },
+	[VERB_STARTTLS] = { "STARTTLS", ARG_NONE, S_ANY, .junk = false },
+	[VERB_AUTH] = { "AUTH", ARG_MAY, S_ANY, .need = NEED_TLS },
+	[VERB_XCLIENT] = { "XCLIENT", ARG_MAY, S_ANY, .junk = false },
+	[VERB_MAIL] = { "MAIL", ARG_MUST, S_HELO | S_IDLE,
+	    .order = SAY_NESTED, .need = NEED_ALL },
+	[VERB_RCPT] = { "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT,
+	    .order = SAY_MAIL_FIRST, .need = NEED_ALL },
+	[VERB_DATA] = { "DATA", ARG_NONE, S_TRIED | S_RCPT,
+	    .order = SAY_RCPT_FIRST, .need = NEED_ALL },
+	/* its chunk is read, and then it is judged */
+	[VERB_BDAT] = { "BDAT", ARG_MAY, S_ANY, .junk = false },
+	[VERB_RSET] = { "RSET", ARG_NONE, S_ANY, .junk = true },
+	[VERB_NOOP] = { "NOOP", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY, .junk = false },
+	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, .need = NEED_ALL,
+	    .junk = true },
+	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, .say = SAY_HELP, .junk = true },
+	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
+	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, .need = NEED_ALL,
+	    .say = SAY_NOT_DONE },
+	[VERB_ETRN] = { "ETRN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_TURN] = { "TURN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SEND] = { "SEND", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SOML] = { "SOML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
+	[VERB_SAML] = { "SAML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE }
+};
+
+static enum verb
+verb_find(struct slice name)
+{
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++)
+		if (smtp_is(name, commands[v].name))
+			return (enum verb)v;
+	return VERB_NONE;
+}
+
+/* has the client done what the terms want before such a command? */
+static bool
+required_met(const struct smtp_session *s, const struct smtp_terms *t,
+    unsigned need)
+{
+	if (need != NEED_NOTHING && t->needs_tls && !t->encrypted)
+		return false;
+	return need != NEED_ALL || !t->needs_login || s->login_n > 0;
+}
+
+static unsigned
+say_required(const struct smtp_terms *t)
+{
+	return t->needs_tls && !t->encrypted ? SAY_REQUIRED_TLS :
+	    SAY_REQUIRED_AUTH;
+}
+
+/* is it of use in this state, and here at all? */
+static bool
+command_works(const struct smtp_session *s, const struct smtp_terms *t,
+    unsigned verb, unsigned state)
+{
+	switch (verb) {
+	case VERB_BDAT:
+		return (state & (S_RCPT | S_BDAT)) != 0;
+	case VERB_HELO:
+	case VERB_EHLO:
+		return !t->lmtp;
+	case VERB_LHLO:
+		return t->lmtp;
+	case VERB_STARTTLS:
+		return t->tls;
+	case VERB_AUTH:
+		return t->auth && t->auth_now && s->login_n == 0 &&
+		    state == S_IDLE;
+	case VERB_XCLIENT:
+		return t->xclient && (state & S_TXN) == 0;
+	case VERB_MAIL:
+		if (t->lmtp && state == S_HELO)
+			return false;
+		break;
+	}
+	return required_met(s, t, commands[verb].need) &&
+	    (commands[verb].when & state) != 0 &&
+	    commands[verb].say != SAY_NOT_DONE;
+}
+
+/* HELP: the verbs that may be said now */
+static void
+put_verbs(const struct smtp_session *s, struct smtp_host *h)
+{
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
+		if (!command_works(s, &h->terms, v, s->state))
+			continue;
+		smtp_puts(&h->out, " ");
+		smtp_puts(&h->out, commands[v].name);
+	}
+}
+
+/* by hand: the verb probably meant */
+static void
+put_guess(const struct smtp_session *s, struct smtp_host *h,
+    struct slice verb)
+{
+	unsigned best = VERB_NONE, least = 3, d;
+
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
+		d = smtp_distance(verb, smtp_slice(commands[v].name));
+		if (d < least && command_works(s, &h->terms, v, S_ANY)) {
+			least = d;
+			best = v;
+		}
+	}
+	if (best == VERB_NONE)
+		return;
+	smtp_puts(&h->out, "; did you mean ");
+	smtp_puts(&h->out, commands[best].name);
+	smtp_puts(&h->out, "?");
+}
+
 /* ---- the session: lines out of octets --------------------------------- */
 
 enum got { GOT_MORE, GOT_LINE, GOT_LONG, GOT_BARE };
@@ -3447,159 +3618,6 @@ line_silent(struct smtp_session *s)
 		s->used--;
 	s->heard_n = s->used < VERB_SEEN ? s->used : VERB_SEEN;
 	return s->skip ? GOT_LONG : GOT_BARE;
-}
-
-/* ---- the session: the commands ---------------------------------------- */
-
-enum need { NEED_NOTHING, NEED_TLS, NEED_ALL };	/* of what terms want */
-enum arg { ARG_NONE, ARG_MAY, ARG_MUST };
-
-enum verb {
-	VERB_NONE, VERB_HELO, VERB_EHLO, VERB_LHLO, VERB_STARTTLS, VERB_AUTH,
-	VERB_XCLIENT, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_BDAT, VERB_RSET,
-	VERB_NOOP, VERB_QUIT, VERB_VRFY, VERB_HELP, VERB_VERB, VERB_ONEX,
-	VERB_EXPN, VERB_ETRN, VERB_TURN, VERB_SEND, VERB_SOML, VERB_SAML,
-	VERBS
-};
-
-enum {
-	S_HELO = SMTP_S_HELO,
-	S_IDLE = SMTP_S_IDLE,
-	S_MAIL = SMTP_S_MAIL,
-	S_TRIED = SMTP_S_TRIED,
-	S_RCPT = SMTP_S_RCPT,
-	S_BDAT = SMTP_S_BDAT,
-	S_TXN = S_MAIL | S_TRIED | S_RCPT | S_BDAT,
-	S_ANY = S_HELO | S_IDLE | S_TXN
-};
-
-static const struct command {
-	char		 name[9];
-	unsigned char	 arg;
-	unsigned char	 when;	/* the states it is allowed in */
-	unsigned char	 order;	/* the reply in any other */
-	unsigned char	 need;	/* what must have been done before it */
-	unsigned char	 say;	/* all there is to it, if no do_x() */
-	bool		 junk;	/* see count_junk() */
-} commands[VERBS] = {
-	[VERB_HELO] = { "HELO", ARG_MAY, S_ANY, .junk = true },
-	[VERB_EHLO] = { "EHLO", ARG_MAY, S_ANY, .junk = true },
-	[VERB_LHLO] = { "LHLO", ARG_MAY, S_ANY, .junk = true },
-	[VERB_STARTTLS] = { "STARTTLS", ARG_NONE, S_ANY, .junk = false },
-	[VERB_AUTH] = { "AUTH", ARG_MAY, S_ANY, .need = NEED_TLS },
-	[VERB_XCLIENT] = { "XCLIENT", ARG_MAY, S_ANY, .junk = false },
-	[VERB_MAIL] = { "MAIL", ARG_MUST, S_HELO | S_IDLE,
-	    .order = SAY_NESTED, .need = NEED_ALL },
-	[VERB_RCPT] = { "RCPT", ARG_MUST, S_MAIL | S_TRIED | S_RCPT,
-	    .order = SAY_MAIL_FIRST, .need = NEED_ALL },
-	[VERB_DATA] = { "DATA", ARG_NONE, S_TRIED | S_RCPT,
-	    .order = SAY_RCPT_FIRST, .need = NEED_ALL },
-	/* its chunk is read, and then it is judged */
-	[VERB_BDAT] = { "BDAT", ARG_MAY, S_ANY, .junk = false },
-	[VERB_RSET] = { "RSET", ARG_NONE, S_ANY, .junk = true },
-	[VERB_NOOP] = { "NOOP", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
-	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY, .junk = false },
-	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, .need = NEED_ALL,
-	    .junk = true },
-	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, .say = SAY_HELP, .junk = true },
-	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
-	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
-	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, .need = NEED_ALL,
-	    .say = SAY_NOT_DONE },
-	[VERB_ETRN] = { "ETRN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
-	[VERB_TURN] = { "TURN", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
-	[VERB_SEND] = { "SEND", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
-	[VERB_SOML] = { "SOML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE },
-	[VERB_SAML] = { "SAML", ARG_MAY, S_ANY, .say = SAY_NOT_DONE }
-};
-
-static enum verb
-verb_find(struct slice name)
-{
-	for (unsigned v = VERB_NONE + 1; v < VERBS; v++)
-		if (smtp_is(name, commands[v].name))
-			return (enum verb)v;
-	return VERB_NONE;
-}
-
-/* has the client done what the terms want before such a command? */
-static bool
-required_met(const struct smtp_session *s, const struct smtp_terms *t,
-    unsigned need)
-{
-	if (need != NEED_NOTHING && t->needs_tls && !t->encrypted)
-		return false;
-	return need != NEED_ALL || !t->needs_login || s->login_n > 0;
-}
-
-static unsigned
-say_required(const struct smtp_terms *t)
-{
-	return t->needs_tls && !t->encrypted ? SAY_REQUIRED_TLS :
-	    SAY_REQUIRED_AUTH;
-}
-
-/* is it of use in this state, and here at all? */
-static bool
-command_works(const struct smtp_session *s, const struct smtp_terms *t,
-    unsigned verb, unsigned state)
-{
-	switch (verb) {
-	case VERB_BDAT:
-		return (state & (S_RCPT | S_BDAT)) != 0;
-	case VERB_HELO:
-	case VERB_EHLO:
-		return !t->lmtp;
-	case VERB_LHLO:
-		return t->lmtp;
-	case VERB_STARTTLS:
-		return t->tls;
-	case VERB_AUTH:
-		return t->auth && t->auth_now && s->login_n == 0 &&
-		    state == S_IDLE;
-	case VERB_XCLIENT:
-		return t->xclient && (state & S_TXN) == 0;
-	case VERB_MAIL:
-		if (t->lmtp && state == S_HELO)
-			return false;
-		break;
-	}
-	return required_met(s, t, commands[verb].need) &&
-	    (commands[verb].when & state) != 0 &&
-	    commands[verb].say != SAY_NOT_DONE;
-}
-
-/* HELP: the verbs that may be said now */
-static void
-put_verbs(const struct smtp_session *s, struct smtp_host *h)
-{
-	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
-		if (!command_works(s, &h->terms, v, s->state))
-			continue;
-		smtp_puts(&h->out, " ");
-		smtp_puts(&h->out, commands[v].name);
-	}
-}
-
-/* by hand: the verb probably meant */
-static void
-put_guess(const struct smtp_session *s, struct smtp_host *h,
-    struct slice verb)
-{
-	unsigned best = VERB_NONE, least = 3, d;
-
-	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
-		d = smtp_distance(verb, smtp_slice(commands[v].name));
-		if (d < least && command_works(s, &h->terms, v, S_ANY)) {
-			least = d;
-			best = v;
-		}
-	}
-	if (best == VERB_NONE)
-		return;
-	smtp_puts(&h->out, "; did you mean ");
-	smtp_puts(&h->out, commands[best].name);
-	smtp_puts(&h->out, "?");
 }
 
 /* ---- the session: what is told of a line ------------------------------ */

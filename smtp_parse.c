@@ -259,6 +259,39 @@ smtp_string(struct smtp_text *t)
 	return t->p;
 }
 
+bool
+smtp_put_pair(struct smtp_text *t, const char *key, struct slice value,
+    bool quoted)
+{
+	struct smtp_text before = *t;
+
+	t->cut = false;
+	smtp_puts(t, " ");
+	smtp_puts(t, key);
+	smtp_puts(t, quoted ? "=\"" : "=");
+	if (quoted)
+		smtp_put_escaped(t, value);
+	else
+		smtp_put(t, value);
+	smtp_puts(t, quoted ? "\"" : "");
+	if (t->cut) {
+		*t = before;
+		return false;
+	}
+	t->cut = before.cut;
+	return true;
+}
+
+void
+smtp_put_client(struct smtp_text *t, struct slice address, struct slice port)
+{
+	smtp_puts(t, address.n > 0 ? "[" : "unknown");
+	smtp_put(t, address);
+	smtp_puts(t, address.n > 0 ? "]" : "");
+	smtp_puts(t, port.n > 0 ? ":" : "");
+	smtp_put(t, port);
+}
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum fit { FIT_NO, FIT_PREFIX, FIT_YES };
@@ -360,6 +393,18 @@ smtp_distance(struct slice a, struct slice b)
 			d[i][j] = best;
 		}
 	return d[a.n][b.n] < 9 ? d[a.n][b.n] : 9;
+}
+
+struct slice
+smtp_cut_line(struct slice *in, size_t most)
+{
+	struct slice line = take(*in, in->n < most ? in->n : most);
+	const char *lf = memchr(line.p, '\n', line.n);
+
+	if (lf != NULL)
+		line.n = (size_t)(lf - line.p) + 1;
+	*in = drop(*in, line.n);
+	return line;
 }
 
 /* ---- addresses -------------------------------------------------------- */
@@ -1409,6 +1454,38 @@ smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
 	return smtp_string(out) == NULL ? SMTP_ELONG : SMTP_OK;
 }
 
+void
+smtp_values_of(struct smtp_values *v, struct slice local, struct slice domain,
+    char delimiter, char buf[SMTP_MAILBOX_MAX])
+{
+	struct slice unquoted = { buf, 0 };
+
+	(void)smtp_unquote(local, buf, SMTP_MAILBOX_MAX, &unquoted.n);
+	smtp_split_extension(unquoted, delimiter, &v->user, &v->extension);
+	v->domain = domain;
+}
+
+struct slice
+smtp_fixed(struct slice template)
+{
+	size_t end = 0;
+
+	for (size_t n = 0; n < template.n && template.p[n] != '{'; n++)
+		if (template.p[n] == '/')
+			end = n + 1;
+	return take(template, end);
+}
+
+uint32_t
+smtp_hash(struct slice address)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < address.n; i++)
+		h = (h ^ (unsigned char)smtp_lower(address.p[i])) * 16777619U;
+	return h;
+}
+
 /* ---- programs --------------------------------------------------------- */
 
 /* the next octet of a local part without its quotes, and how long it is as
@@ -1759,6 +1836,47 @@ struct slice
 smtp_last_line(const struct smtp_last *l)
 {
 	return (struct slice){ l->text, l->unfit || l->cr ? 0 : l->n };
+}
+
+static void
+argue_recipient(struct smtp_argued *a, const struct smtp_path *path,
+    char delimiter)
+{
+	struct smtp_text t = SMTP_TEXT(a->recipient);
+	struct smtp_values v;
+
+	smtp_values_of(&v, path->local, path->domain, delimiter,
+	    a->local_text);
+	(void)smtp_unquote(path->local, a->local_text, SMTP_MAILBOX_MAX,
+	    &a->local.n);
+	a->local.p = a->local_text;
+	smtp_put_address(&t, path->local, path->domain);
+	a->v.recipient = smtp_written(&t);
+	a->v.user = v.user;
+	a->v.domain = v.domain;
+	a->v.extension = v.extension.p != NULL ? v.extension :
+	    smtp_slice("");
+	a->v.quoted = smtp_needs_quotes(path->local);
+}
+
+void
+smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
+    char delimiter, struct slice sender, struct slice null)
+{
+	struct smtp_text t = SMTP_TEXT(a->sender);
+	size_t at = sender.n;
+
+	a->v = (struct smtp_arguments){ .sender = null };
+	a->local = (struct slice){ NULL, 0 };
+	if (recipient->local.p != NULL)
+		argue_recipient(a, recipient, delimiter);
+	while (at > 0 && sender.p[at - 1] != '@')
+		at--;
+	if (at == 0)
+		return;
+	smtp_put_address(&t, take(sender, at - 1), drop(sender, at));
+	a->v.sender = smtp_written(&t);
+	a->v.sender_quoted = smtp_needs_quotes(take(sender, at - 1));
 }
 
 /* ---- policy ----------------------------------------------------------- */
@@ -3026,4 +3144,146 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	put_word(&w, &column, "", smtp_slice(date), "");
 	smtp_puts(&w, "\n");
 	return w.n;
+}
+
+/* a text in front, instead of so many octets; there is room */
+static void
+put_first(struct smtp_text *t, const char *text, size_t instead)
+{
+	size_t n = strlen(text);
+
+	memmove(t->p + n, t->p + instead, t->n - instead);
+	memcpy(t->p, text, n);
+	t->n = t->n + n - instead;
+}
+
+bool
+smtp_mend_first(struct smtp_text *head)
+{
+	switch (smtp_first_line(smtp_written(head))) {
+	case SMTP_FIRST_MORE:
+		return false;
+	case SMTP_FIRST_MAILBOX:
+		put_first(head, "X-Mailbox-Line: ", head->p[0] == '>');
+		break;
+	case SMTP_FIRST_BODY:
+		put_first(head, "\n", 0);
+		break;
+	case SMTP_FIRST_FIELD:
+		break;
+	}
+	return true;
+}
+
+/* true for a Delivered-To field */
+static bool
+scan_field(struct smtp_scan *s, struct slice name, struct slice value,
+    struct slice *to)
+{
+	struct smtp_text msgid = SMTP_TEXT(s->msgid);
+
+	if (smtp_is(name, "Delivered-To")) {
+		s->delivered++;
+		if (value.n > 1 && value.p[0] == '<' &&
+		    value.p[value.n - 1] == '>')
+			value = take(drop(value, 1), value.n - 2);
+		*to = value;
+		return true;
+	}
+	if (smtp_is(name, "Received"))
+		s->received++;
+	else if (smtp_is(name, "Message-ID") && s->msgid_n == 0) {
+		smtp_put(&msgid, value);
+		s->msgid_n = msgid.n;
+	} else if (smtp_is(name, "MIME-Version") ||
+	    smtp_is(name, "Content-Type") ||
+	    smtp_is(name, "Content-Transfer-Encoding") ||
+	    smtp_is(name, "DKIM-Signature"))
+		s->labelled = true;
+	return false;
+}
+
+bool
+smtp_scan(struct smtp_scan *s, struct slice *in, struct slice *to)
+{
+	struct slice name, value;
+
+	while (!s->in_body) {
+		switch (smtp_header(&s->header, in, &name, &value)) {
+		case SMTP_HEADER_MORE:
+			return false;
+		case SMTP_HEADER_FIELD:
+			if (scan_field(s, name, value, to))
+				return true;
+			break;
+		case SMTP_HEADER_END:
+			s->in_body = true;
+			if (!s->labelled)
+				smtp_utf8(&s->utf8, value);
+		}
+	}
+	if (!s->labelled)
+		smtp_utf8(&s->utf8, *in);
+	*in = drop(*in, in->n);
+	return false;
+}
+
+bool
+smtp_scan_end(struct smtp_scan *s, struct slice *to)
+{
+	struct slice name, value;
+
+	return smtp_header_end(&s->header, &name, &value) &&
+	    scan_field(s, name, value, to);
+}
+
+void
+smtp_put_label(struct smtp_text *t, const struct smtp_scan *s,
+    const char *charset)
+{
+	if (s->labelled || !s->utf8.eight_bit)
+		return;
+	smtp_puts(t, "MIME-Version: 1.0\n"
+	    "Content-Type: text/plain; charset=");
+	smtp_puts(t, s->utf8.bad || s->utf8.left > 0 ? charset : "utf-8");
+	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
+}
+
+void
+smtp_put_id(struct smtp_text *t, uint64_t seconds, uint64_t microseconds,
+    uint64_t pid, uint64_t n)
+{
+	smtp_put_number(t, seconds);
+	smtp_puts(t, ".M");
+	smtp_put_number(t, microseconds);
+	smtp_puts(t, "P");
+	smtp_put_number(t, pid);
+	smtp_puts(t, "Q");
+	smtp_put_number(t, n);
+}
+
+static void
+put_file(struct smtp_text *t, const char *in, struct slice id,
+    struct slice host)
+{
+	smtp_puts(t, in);
+	smtp_put(t, id);
+	smtp_puts(t, ".");
+	smtp_put(t, host.n > SMTP_HOST_IN_NAME ?
+	    take(host, SMTP_HOST_IN_NAME) : host);
+}
+
+void
+smtp_put_tmp(struct smtp_text *t, struct slice id, struct slice host)
+{
+	put_file(t, "tmp/", id, host);
+}
+
+void
+smtp_put_new(struct smtp_text *t, struct slice id, struct slice host,
+    uint64_t octets)
+{
+	put_file(t, "new/", id, host);
+	smtp_puts(t, ",S=");
+	smtp_put_number(t, octets);
 }

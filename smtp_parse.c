@@ -1486,6 +1486,106 @@ smtp_hash(struct slice address)
 	return h;
 }
 
+struct slice
+smtp_rcpt_address(const struct smtp_rcpt *r)
+{
+	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
+}
+
+enum { INDEX_SIZE = sizeof(((struct smtp_rcpt_index *)NULL)->first) /
+    sizeof(uint16_t) };
+
+/* from the i-th on, one more than the number of the next recipient that has
+ * the address; 0 for none */
+static size_t
+find_rcpt(const struct smtp_rcpt *all, size_t i, struct slice address,
+    uint32_t hash)
+{
+	while (i > 0 && (all[i - 1].hash != hash ||
+	    !smtp_same(smtp_rcpt_address(&all[i - 1]), address)))
+		i = all[i - 1].next;
+	return i;
+}
+
+void
+smtp_rcpt_enter(struct smtp_rcpt_index *index, struct smtp_rcpt *all, size_t n)
+{
+	const struct slice address = smtp_rcpt_address(&all[n]);
+	const uint32_t hash = smtp_hash(address);
+	uint16_t *first = &index->first[hash % INDEX_SIZE];
+	size_t i = find_rcpt(all, *first, address, hash);
+
+	all[n].hash = hash;
+	all[n].same = n;
+	all[n].next = *first;
+	*first = (uint16_t)(n + 1);
+	for (; i > 0; i = find_rcpt(all, all[i - 1].next, address, hash))
+		if (memcmp(all[i - 1].local.p, address.p, all[n].local.n) == 0)
+			all[n].same = all[i - 1].same;
+}
+
+bool
+smtp_rcpt_loops(const struct smtp_rcpt_index *index, struct smtp_rcpt *all,
+    struct slice address)
+{
+	const uint32_t hash = smtp_hash(address);
+	size_t i = find_rcpt(all, index->first[hash % INDEX_SIZE], address,
+	    hash);
+	const bool found = i > 0;
+
+	for (; i > 0; i = find_rcpt(all, all[i - 1].next, address, hash))
+		all[i - 1].loops = true;
+	return found;
+}
+
+void
+smtp_rcpt_forget(struct smtp_rcpt_index *index, const struct smtp_rcpt *all,
+    size_t n)
+{
+	while (n-- > 0)
+		index->first[all[n].hash % INDEX_SIZE] = 0;
+}
+
+size_t
+smtp_rcpt_group(struct smtp_rcpt *all, size_t n, size_t *first)
+{
+	const struct smtp_rcpt *r;
+	size_t boxes = 0, b;
+
+	for (size_t i = 0; i < n; i++) {
+		r = &all[all[i].same];
+		for (b = 0; b < boxes; b++)
+			if (memcmp(r->key, all[first[b]].key,
+			    sizeof(r->key)) == 0)
+				break;
+		if (b == boxes)
+			first[boxes++] = i;
+		all[i].box = b;
+	}
+	return boxes;
+}
+
+size_t
+smtp_rcpt_next(const struct smtp_rcpt *all, size_t n, size_t i)
+{
+	const size_t box = all[i].box;
+
+	do
+		i++;
+	while (i < n && (all[i].box != box || all[i].same != i));
+	return i;
+}
+
+bool
+smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i)
+{
+	const size_t box = all[i].box;
+
+	while (i < n && (all[i].box != box || all[i].loops))
+		i++;
+	return i == n;
+}
+
 /* ---- programs --------------------------------------------------------- */
 
 /* the next octet of a local part without its quotes, and how long it is as
@@ -1877,6 +1977,42 @@ smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
 	smtp_put_address(&t, take(sender, at - 1), drop(sender, at));
 	a->v.sender = smtp_written(&t);
 	a->v.sender_quoted = smtp_needs_quotes(take(sender, at - 1));
+}
+
+bool
+smtp_is_recipients(const char *arg)
+{
+	return strcmp(arg, "{recipients}") == 0;
+}
+
+/* the argument is all the recipients */
+static void
+put_recipients(struct smtp_text *t, const struct smtp_rcpt *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!all[i].loops) {
+			smtp_put_address(t, all[i].local, all[i].domain);
+			smtp_put(t, (struct slice){ "", 1 });
+		}
+}
+
+enum smtp_status
+smtp_put_arguments(struct smtp_text *t, char *const args[],
+    const struct smtp_arguments *v, const struct smtp_rcpt *all, size_t n)
+{
+	const char *arg;
+
+	for (; *args != NULL; args++) {
+		arg = smtp_is_recipients(*args) ? "{recipient}" : *args;
+		if (arg != *args && all != NULL) {
+			put_recipients(t, all, n);
+			continue;
+		}
+		if (smtp_put_argument(t, smtp_slice(arg), v) == SMTP_EVALUE)
+			return SMTP_EVALUE;
+		smtp_put(t, (struct slice){ "", 1 });
+	}
+	return t->cut ? SMTP_ELONG : SMTP_OK;
 }
 
 /* ---- policy ----------------------------------------------------------- */

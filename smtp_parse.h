@@ -476,6 +476,75 @@ void smtp_values_of(struct smtp_values *v, struct slice local,
 struct slice smtp_fixed(struct slice template);
 uint32_t smtp_hash(struct slice address);
 
+struct smtp_rcpt {		/* one of the recipients of a message */
+	struct slice	 local;		/* as sent; adjoining "@" and domain */
+	struct slice	 domain;
+	uint64_t	 key[2];	/* the caller's, see smtp_rcpt_group() */
+	bool		 extended;	/* the caller's */
+	bool		 loops;		/* it had the message before */
+	size_t		 same;		/* the first one that is equal */
+	size_t		 box;		/* who have the same share a copy */
+	uint32_t	 hash;
+	size_t		 next;
+};
+
+struct smtp_rcpt_index {	/* of recipients by address; all zero for none */
+	uint16_t	 first[4096];
+};
+
+/*
+ * smtp_rcpt_address(r)
+ *
+ * local, "@" and domain.
+ *
+ * smtp_rcpt_enter(index, all, n)
+ *
+ * Enter all[n], whose local, domain and key are set: find out which recipient
+ * is the first that is equal, the octets of its local part compared as they
+ * are, those of its domain case folded.
+ *
+ * all:     SMTP_RCPTS_MAX recipients at most.
+ *
+ * smtp_rcpt_loops(index, all, address)
+ *
+ * The message was at an address before (a Delivered-To field says so): mark
+ * the recipients that have it, case folded.  Whether there is one.
+ *
+ * smtp_rcpt_forget(index, all, n)
+ *
+ * Take all of them out of the index.
+ *
+ * smtp_rcpt_group(all, n, first)
+ *
+ * Give each recipient a box, from 0 on: the same to those that are equal, and
+ * to those whose keys are the same.
+ *
+ * first:   n numbers; set to the first recipient of each box.
+ * Returns: how many boxes there are.
+ *
+ * smtp_rcpt_next(all, n, i)
+ *
+ * The next recipient of a box behind all[i] that is not equal to one before;
+ * n if there is none.
+ *
+ * smtp_rcpt_all_loop(all, n, i)
+ *
+ * Whether all recipients of a box had the message before.
+ *
+ * i:       the first of them.
+ */
+enum { SMTP_RCPTS_MAX = 65534 };
+struct slice smtp_rcpt_address(const struct smtp_rcpt *r);
+void smtp_rcpt_enter(struct smtp_rcpt_index *index, struct smtp_rcpt *all,
+    size_t n);
+bool smtp_rcpt_loops(const struct smtp_rcpt_index *index,
+    struct smtp_rcpt *all, struct slice address);
+void smtp_rcpt_forget(struct smtp_rcpt_index *index,
+    const struct smtp_rcpt *all, size_t n);
+size_t smtp_rcpt_group(struct smtp_rcpt *all, size_t n, size_t *first);
+size_t smtp_rcpt_next(const struct smtp_rcpt *all, size_t n, size_t i);
+bool smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i);
+
 /* ---- programs --------------------------------------------------------- */
 
 /*
@@ -628,6 +697,25 @@ struct smtp_argued {		/* points into itself: not to be copied */
  */
 void smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
     char delimiter, struct slice sender, struct slice null);
+
+/*
+ * smtp_put_arguments(t, args, v, all, n)
+ *
+ * Append what the arguments of a program become, each as smtp_put_argument
+ * writes it and with a NUL behind it.  One that is "{recipients}" becomes an
+ * argument for each recipient that does not loop.
+ *
+ * args:    ended by NULL.
+ * all:     NULL: "{recipients}" is "{recipient}".
+ * Returns: as smtp_put_argument.
+ *
+ * smtp_is_recipients(arg)
+ *
+ * Whether an argument is "{recipients}".
+ */
+enum smtp_status smtp_put_arguments(struct smtp_text *t, char *const args[],
+    const struct smtp_arguments *v, const struct smtp_rcpt *all, size_t n);
+bool smtp_is_recipients(const char *arg);
 
 /* ---- policy ----------------------------------------------------------- */
 

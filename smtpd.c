@@ -1448,24 +1448,12 @@ net_line(struct slice *line, size_t max)
 
 /* ---- 7. message: what is being received -------------------------------- */
 
-struct rcpt {
-	struct slice	 local;		/* as sent; adjoining "@" and domain */
-	struct slice	 domain;
-	dev_t		 dev;		/* whose are the same get one copy, see */
-	ino_t		 ino;		/* maildir_find() and program_find() */
-	size_t		 box;
-	bool		 extended;	/* its directory has the extension */
-	bool		 loops;		/* a Delivered-To names it */
-	uint32_t	 hash;		/* of the address, case folded */
-	unsigned	 next;		/* in envelope_index; 0: none */
-	size_t		 same;		/* the first recipient that is equal */
-};
-
 /* The envelope of one message: what RSET forgets. */
 static struct {
 	struct slice	 sender;	/* empty: the null sender */
-	struct rcpt	 rcpt[RECIPIENTS_MAX];
+	struct smtp_rcpt rcpt[RECIPIENTS_MAX];
 	size_t		 rcpts;
+	struct smtp_rcpt_index index;	/* of them */
 	bool		 utf8;
 	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
@@ -1479,14 +1467,9 @@ static struct {
 	size_t		 used;
 } envelope;
 
-/* The recipients by their addresses' hashes: one more than their number. */
-enum { INDEX_SIZE = 4096 };
-static unsigned short envelope_index[INDEX_SIZE];
-
 /* A box gets one copy: a mailbox, or a run of a program. */
 struct box {
 	size_t		 first;		/* its first recipient */
-	size_t		 rcpts;
 	uint64_t	 octets;	/* of its copy */
 	enum smtp_reply	 outcome;	/* see worsen(); SMTP_EACH: not known */
 	size_t		 words;		/* octets its program said of it */
@@ -1499,7 +1482,7 @@ static struct box boxes[RECIPIENTS_MAX];
 /* The message itself, from DATA to its reply. */
 static struct {
 	struct smtp_data	 data;
-	bool			 loops;		/* see struct rcpt */
+	bool			 loops;		/* see struct smtp_rcpt */
 	bool			 big;
 	bool			 begun;		/* its first line is known */
 	size_t			 at;		/* its place in file_buf */
@@ -1709,19 +1692,6 @@ file_to_source(void)
 	file.fd = -1;
 }
 
-static struct slice
-rcpt_address(const struct rcpt *r)
-{
-	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
-}
-
-/* Of equal recipients only the first one counts. */
-static bool
-rcpt_is_first(const struct rcpt *r)
-{
-	return r == &envelope.rcpt[r->same];
-}
-
 /* Store local@domain; false if it is too long, as it may become by the domain
  * it is given.  There is room for a sender and all recipients. */
 static bool
@@ -1740,45 +1710,10 @@ envelope_keep(struct slice local, struct slice domain, struct slice *out)
 	return true;
 }
 
-/* The next recipient of an address, case folded; *i is 0 to begin. */
-static struct rcpt *
-envelope_find(struct slice address, size_t *i)
-{
-	const uint32_t hash = smtp_hash(address);
-	struct rcpt *r;
-
-	*i = *i == 0 ? envelope_index[hash % INDEX_SIZE] :
-	    envelope.rcpt[*i - 1].next;
-	for (; *i > 0; *i = r->next) {
-		r = &envelope.rcpt[*i - 1];
-		if (r->hash == hash && smtp_same(rcpt_address(r), address))
-			return r;
-	}
-	return NULL;
-}
-
-/* Let the newest recipient be found, and see who is equal: local parts may
- * differ in case. */
-static void
-envelope_enter(struct rcpt *r)
-{
-	const struct rcpt *other;
-	size_t i = 0, n = (size_t)(r - envelope.rcpt);
-
-	r->hash = smtp_hash(rcpt_address(r));
-	r->same = n;
-	while ((other = envelope_find(rcpt_address(r), &i)) != NULL)
-		if (memcmp(other->local.p, r->local.p, r->local.n) == 0)
-			r->same = other->same;
-	r->next = envelope_index[r->hash % INDEX_SIZE];
-	envelope_index[r->hash % INDEX_SIZE] = (unsigned short)(n + 1);
-}
-
 static void
 envelope_clear(void)
 {
-	for (size_t i = 0; i < envelope.rcpts; i++)
-		envelope_index[envelope.rcpt[i].hash % INDEX_SIZE] = 0;
+	smtp_rcpt_forget(&envelope.index, envelope.rcpt, envelope.rcpts);
 	envelope.rcpts = 0;
 	envelope.used = 0;
 	envelope.sender = smtp_slice("");
@@ -1806,11 +1741,8 @@ message_new_id(void)
 static void
 message_delivered_to(struct slice address)
 {
-	struct rcpt *r;
-	size_t i = 0;
-
-	while ((r = envelope_find(address, &i)) != NULL)
-		r->loops = message.loops = true;
+	if (smtp_rcpt_loops(&envelope.index, envelope.rcpt, address))
+		message.loops = true;
 }
 
 /* Look at the next octets of the message for what we must know of it. */
@@ -1841,47 +1773,35 @@ message_head(void)
 static void
 boxes_group(void)
 {
-	const struct rcpt *r, *other;
-	size_t b;
+	static size_t first[RECIPIENTS_MAX];
 
-	message.boxes = 0;
-	for (size_t i = 0; i < envelope.rcpts; i++) {
-		r = &envelope.rcpt[envelope.rcpt[i].same];
-		for (b = 0; b < message.boxes; b++) {
-			other = &envelope.rcpt[boxes[b].first];
-			if (r->dev == other->dev && r->ino == other->ino)
-				break;
-		}
-		if (b == message.boxes)
-			boxes[message.boxes++] = (struct box){ .first = i,
-			    .outcome = SMTP_YES };
-		boxes[b].rcpts += r == &envelope.rcpt[i] || conf.program_once;
-		envelope.rcpt[i].box = b;
-	}
-}
-
-/* Whom a box is for, if it is for one. */
-static const struct rcpt *
-box_only(size_t b)
-{
-	return boxes[b].rcpts == 1 ? &envelope.rcpt[boxes[b].first] : NULL;
+	message.boxes = smtp_rcpt_group(envelope.rcpt, envelope.rcpts, first);
+	for (size_t b = 0; b < message.boxes; b++)
+		boxes[b] = (struct box){ .first = first[b],
+		    .outcome = SMTP_YES };
 }
 
 /* Have all its recipients had the message before? */
 static bool
 box_loops(size_t b)
 {
-	size_t i = message.loops ? boxes[b].first : envelope.rcpts;
+	return message.loops && smtp_rcpt_all_loop(envelope.rcpt,
+	    envelope.rcpts, boxes[b].first);
+}
 
-	while (i < envelope.rcpts && (envelope.rcpt[i].box != b ||
-	    envelope.rcpt[i].loops))
-		i++;
-	return message.loops && i == envelope.rcpts;
+/* Whom a box is for, if it is for one. */
+static const struct smtp_rcpt *
+box_only(size_t b)
+{
+	if (conf.program_once ? envelope.rcpts > 1 : smtp_rcpt_next(
+	    envelope.rcpt, envelope.rcpts, boxes[b].first) < envelope.rcpts)
+		return NULL;
+	return &envelope.rcpt[boxes[b].first];
 }
 
 /* Our Received field, and above it what the policy server adds. */
 static void
-box_received(const struct rcpt *only)
+box_received(const struct smtp_rcpt *only)
 {
 	char buf[SMTP_TRACE_MAX];
 	struct smtp_trace t = {
@@ -1898,7 +1818,7 @@ box_received(const struct rcpt *only)
 	};
 
 	if (only != NULL)
-		t.recipient = rcpt_address(only);
+		t.recipient = smtp_rcpt_address(only);
 	file_put(smtp_written(&envelope.prepended));
 	file_put((struct slice){ buf, smtp_received(&t, buf, sizeof(buf)) });
 }
@@ -1908,14 +1828,15 @@ box_received(const struct rcpt *only)
 static void
 box_front(size_t b)
 {
-	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
-	const struct rcpt *end = envelope.rcpt + envelope.rcpts;
+	const struct smtp_rcpt *all = envelope.rcpt;
+	const size_t n = envelope.rcpts;
 
 	if (!conf.program_once)
 		file_put_all("Return-Path: <", envelope.sender, ">\n");
-	for (; !conf.program_once && r < end; r++)
-		if (r->box == b && rcpt_is_first(r))
-			file_put_all("Delivered-To: ", rcpt_address(r), "\n");
+	for (size_t i = boxes[b].first; !conf.program_once && i < n;
+	    i = smtp_rcpt_next(all, n, i))
+		file_put_all("Delivered-To: ", smtp_rcpt_address(&all[i]),
+		    "\n");
 	box_received(box_only(b));
 }
 
@@ -2061,7 +1982,7 @@ maildir_no_user(struct slice domain)
 
 /* At RCPT: has the recipient a mailbox, and which? */
 static enum smtp_reply
-maildir_find(struct rcpt *r)
+maildir_find(struct smtp_rcpt *r)
 {
 	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
 	struct smtp_text path;
@@ -2087,8 +2008,8 @@ maildir_find(struct rcpt *r)
 	if (o == SMTP_NO_USER)
 		return maildir_no_user(v.domain);
 	if (o == SMTP_YES) {
-		r->dev = st.st_dev;
-		r->ino = st.st_ino;
+		r->key[0] = (uint64_t)st.st_dev;
+		r->key[1] = (uint64_t)st.st_ino;
 	}
 	return o;
 }
@@ -2148,7 +2069,7 @@ box_open_parts(const char *path)
 static enum smtp_reply
 box_open(size_t b)
 {
-	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
+	const struct smtp_rcpt *r = &envelope.rcpt[boxes[b].first];
 	const char *path = conf.maildir, *part;
 	char user[SMTP_MAILBOX_MAX];
 	struct smtp_text t = SMTP_TEXT(box_path);
@@ -2166,8 +2087,9 @@ box_open(size_t b)
 	}
 	maildir.here = b;
 	part = box_open_parts(path);
-	if (part == NULL && maildir.template && (maildir.st.st_dev != r->dev ||
-	    maildir.st.st_ino != r->ino)) {
+	if (part == NULL && maildir.template &&
+	    ((uint64_t)maildir.st.st_dev != r->key[0] ||
+	    (uint64_t)maildir.st.st_ino != r->key[1])) {
 		errno = ESTALE;
 		part = "";
 	}
@@ -2793,16 +2715,10 @@ static struct {
 	char		 words[RECIPIENTS_MAX][SMTP_WORDS_MAX];	/* of boxes */
 } program;
 
-static bool
-is_recipients(const char *arg)
-{
-	return strcmp(arg, "{recipients}") == 0;
-}
-
 /* What stands for the placeholders: r's, unless it is NULL, and the
  * sender's. */
 static const struct smtp_argued *
-program_values(const struct rcpt *r)
+program_values(const struct smtp_rcpt *r)
 {
 	static struct smtp_argued a;
 	struct smtp_path path = { .lenient = 0 };
@@ -2819,41 +2735,18 @@ program_values(const struct rcpt *r)
 /* May the program be given this recipient, at RCPT, or at MAIL this sender: can
  * they stand where its arguments have them?  Each has a run of its own. */
 static enum smtp_reply
-program_find(struct rcpt *r)
+program_find(struct smtp_rcpt *r)
 {
-	static char buf[2 * SMTP_LINE_MAX];
-	const struct smtp_argued *a = program_values(r);
-	struct smtp_text t;
+	struct smtp_text t = SMTP_TEXT(program.args);
 
 	/* all must fit in the arguments */
 	if (r != NULL && conf.program_once &&
 	    envelope.used > ARGUMENTS_MAX / 2)
 		return SMTP_CROWDED;
-	for (char *const *arg = conf.program; *arg != NULL; arg++) {
-		t = SMTP_TEXT(buf);
-		if (smtp_put_argument(&t, smtp_slice(is_recipients(*arg) ?
-		    "{recipient}" : *arg), &a->v) == SMTP_EVALUE)
-			return SMTP_UNFIT;
-	}
 	if (r != NULL && !conf.program_once)
-		r->ino = (ino_t)(r - envelope.rcpt);
-	return SMTP_YES;
-}
-
-/* Arguments for all recipients; returned is how many there are then. */
-static size_t
-program_recipients(struct smtp_text *t, size_t argc)
-{
-	const struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
-
-	for (; r < end; r++) {
-		if (r->loops)
-			continue;
-		program.argv[argc++] = t->p + t->n;
-		smtp_put_address(t, r->local, r->domain);
-		smtp_put(t, (struct slice){ "", 1 });
-	}
-	return argc;
+		r->key[0] = (uint64_t)(r - envelope.rcpt);
+	return smtp_put_arguments(&t, conf.program, &program_values(r)->v,
+	    NULL, 0) == SMTP_EVALUE ? SMTP_UNFIT : SMTP_YES;
 }
 
 /* Make the arguments of a run. */
@@ -2861,23 +2754,18 @@ static enum smtp_reply
 program_arguments(const struct smtp_argued *a)
 {
 	struct smtp_text t = SMTP_TEXT(program.args);
+	enum smtp_status status = smtp_put_arguments(&t, conf.program, &a->v,
+	    envelope.rcpt, envelope.rcpts);
 	size_t argc = 0;
 
-	for (char *const *arg = conf.program; *arg != NULL; arg++) {
-		if (is_recipients(*arg)) {
-			argc = program_recipients(&t, argc);
-			continue;
-		}
-		program.argv[argc++] = t.p + t.n;
-		if (smtp_put_argument(&t, smtp_slice(*arg), &a->v) ==
-		    SMTP_EVALUE)
-			return SMTP_FAULT;
-		smtp_put(&t, (struct slice){ "", 1 });
+	for (size_t n = 0; status == SMTP_OK && n < t.n;) {
+		program.argv[argc++] = t.p + n;
+		n += strlen(t.p + n) + 1;
 	}
 	program.argv[argc] = NULL;
-	if (t.cut)
+	if (status == SMTP_ELONG)
 		log_fault("arguments too long", NULL, 0);
-	return t.cut ? SMTP_FAULT : SMTP_YES;
+	return status == SMTP_OK ? SMTP_YES : SMTP_FAULT;
 }
 
 /* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set;
@@ -2966,7 +2854,7 @@ program_wait(pid_t pid, int out, int *status)
 
 /* Log what a run said, a line of its each, and how it ended. */
 static void
-program_log(const struct rcpt *r, const char *how, uint64_t number)
+program_log(const struct smtp_rcpt *r, const char *how, uint64_t number)
 {
 	struct slice left = smtp_written(&program.said), line;
 
@@ -2984,13 +2872,13 @@ program_log(const struct rcpt *r, const char *how, uint64_t number)
 	log_plain("id", smtp_written(&message.id));
 	log_number(how, number);
 	if (r != NULL)
-		log_quoted("to", rcpt_address(r));
+		log_quoted("to", smtp_rcpt_address(r));
 	log_end();
 }
 
 /* Run the program on the file; r is NULL for a relay of several. */
 static enum smtp_reply
-program_start(const struct rcpt *r)
+program_start(const struct smtp_rcpt *r)
 {
 	int out[2], status = 0;
 	bool in_time;
@@ -3024,7 +2912,7 @@ program_start(const struct rcpt *r)
 
 /* The run of a box; r is NULL for all of a relay's recipients. */
 static enum smtp_reply
-program_run(size_t b, const struct rcpt *r)
+program_run(size_t b, const struct smtp_rcpt *r)
 {
 	const struct smtp_argued *a;
 	enum smtp_reply o;
@@ -3114,7 +3002,7 @@ program_commit(void)
 
 /* What became of one recipient. */
 static enum smtp_reply
-rcpt_outcome(const struct rcpt *r)
+rcpt_outcome(const struct smtp_rcpt *r)
 {
 	if (r->loops)
 		return SMTP_LOOP;
@@ -3125,7 +3013,7 @@ rcpt_outcome(const struct rcpt *r)
 
 /* What the program said of one recipient; empty for nothing. */
 static struct slice
-rcpt_words(const struct rcpt *r)
+rcpt_words(const struct smtp_rcpt *r)
 {
 	return (struct slice){ program.words[r->box],
 	    r->loops ? 0 : boxes[r->box].words };
@@ -3133,7 +3021,7 @@ rcpt_words(const struct rcpt *r)
 
 /* A dry run keeps nothing. */
 static enum smtp_reply
-dry_find(struct rcpt *r)
+dry_find(struct smtp_rcpt *r)
 {
 	(void)r;
 	return SMTP_YES;
@@ -3157,7 +3045,7 @@ dry_commit(void)
 struct delivery {
 	const char	*how;		/* it came where it is */
 	/* may this recipient get mail, and, for NULL, the sender send it? */
-	enum smtp_reply	(*find)(struct rcpt *);
+	enum smtp_reply	(*find)(struct smtp_rcpt *);
 	enum smtp_reply	(*begin)(void);		/* a message comes into file */
 	enum smtp_reply	(*flush)(void);		/* write what is in file_buf */
 	enum smtp_reply	(*commit)(void);	/* see delivery_commit() */
@@ -4424,7 +4312,7 @@ do_rcpt(struct session *s, struct slice arg)
 	enum smtp_status status;
 	struct smtp_path path;
 	struct slice rest, domain, address;
-	struct rcpt *r;
+	struct smtp_rcpt *r;
 	enum smtp_reply o;
 	enum reply say;
 	bool dsn;
@@ -4453,7 +4341,7 @@ do_rcpt(struct session *s, struct slice arg)
 	if (!envelope_keep(path.local, domain, &address))
 		return SAY_BAD_RCPT;
 	r = &envelope.rcpt[envelope.rcpts];
-	*r = (struct rcpt){
+	*r = (struct smtp_rcpt){
 		.local = { address.p, path.local.n },
 		.domain = { address.p + path.local.n + 1, domain.n }
 	};
@@ -4466,8 +4354,7 @@ do_rcpt(struct session *s, struct slice arg)
 	if (dsn)
 		log_dsn(s, arg);
 	logged.lenient |= path.lenient;
-	envelope.rcpts++;
-	envelope_enter(r);
+	smtp_rcpt_enter(&envelope.index, envelope.rcpt, envelope.rcpts++);
 	s->chunk_refused = false;
 	s->state = S_RCPT;
 	return SAY_RCPT;
@@ -4675,7 +4562,7 @@ log_message(enum reply say)
 	    message.scan.msgid_n });
 	log_quoted("from", envelope.sender);
 	for (size_t i = 0; i < envelope.rcpts && !logged.cut; i++)
-		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
+		log_quoted("to", smtp_rcpt_address(&envelope.rcpt[i]));
 	log_end();
 }
 
@@ -4712,9 +4599,11 @@ log_refused(enum reply say, struct told told, struct slice to)
 }
 
 static void
-log_refused_rcpt(enum reply say, const struct rcpt *r)
+log_refused_rcpt(enum reply say, const struct smtp_rcpt *r)
 {
-	log_refused(say, (struct told){ rcpt_address(r), 0 }, rcpt_address(r));
+	const struct slice address = smtp_rcpt_address(r);
+
+	log_refused(say, (struct told){ address, 0 }, address);
 }
 
 /* One reply to a message, or to its delivery to one recipient. */
@@ -4754,7 +4643,7 @@ say_with(enum smtp_reply o, struct slice said)
 }
 
 static enum reply
-say_rcpt(const struct rcpt *r)
+say_rcpt(const struct smtp_rcpt *r)
 {
 	enum smtp_reply o = rcpt_outcome(r);
 
@@ -4818,7 +4707,7 @@ static struct {
 } each;
 
 static void
-each_say(const struct rcpt *r, enum reply all)
+each_say(const struct smtp_rcpt *r, enum reply all)
 {
 	enum reply say;
 
@@ -4857,12 +4746,12 @@ each_reply(enum reply all)
 
 /* One line of the reply that names who did not get the message. */
 static void
-failure_line(const struct tally *t, const struct rcpt *r, size_t more)
+failure_line(const struct tally *t, const struct smtp_rcpt *r, size_t more)
 {
 	enum { ADDRESS_MAX = 150 };	/* a line has 512 (4.5.3.1.5) */
 	char buf[512];
 	struct smtp_text line = SMTP_TEXT(buf);
-	struct slice codes = tally_codes(t), address = rcpt_address(r);
+	struct slice codes = tally_codes(t), address = smtp_rcpt_address(r);
 
 	smtp_put(&line, (struct slice){ codes.p, 3 });
 	smtp_puts(&line, more > 0 ? "-" : " ");
@@ -4885,7 +4774,7 @@ static enum reply
 together_reply(void)
 {
 	enum { LINES = 10 };
-	const struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
+	const struct smtp_rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
 	struct tally t = { 0 };
 	size_t left;
 	enum reply say;
@@ -6347,9 +6236,9 @@ conf_program(char *const argv[], size_t n)
 	if (n >= PROGRAM_ARGS_MAX)
 		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
 	for (size_t i = 0; i < n; i++) {
-		if (is_recipients(argv[i]) && conf.program_once)
+		if (smtp_is_recipients(argv[i]) && conf.program_once)
 			die(EXIT_OPTION, "{recipients}: may be given once");
-		if (is_recipients(argv[i]))
+		if (smtp_is_recipients(argv[i]))
 			conf.program_once = true;
 		one = one || strstr(argv[i], "{recipient}") != NULL ||
 		    smtp_is_template(smtp_slice(argv[i]));
@@ -6358,7 +6247,7 @@ conf_program(char *const argv[], size_t n)
 		die(EXIT_OPTION, "%s: {recipients} and a placeholder for one "
 		    "recipient", argv[0]);
 	if (argv[0][0] == '\0' || smtp_has_argument(smtp_slice(argv[0])) ||
-	    is_recipients(argv[0]))
+	    smtp_is_recipients(argv[0]))
 		die(EXIT_OPTION, "'%s': no name of a program", argv[0]);
 	conf_check_shell(argv);
 	conf.program = argv;

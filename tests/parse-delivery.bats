@@ -123,6 +123,47 @@ load parse
 	S
 }
 
+@test "rcpts: who is equal, whose message loops, and who shares a copy" {
+	"$DRIVER" rcpts <<-'S'
+		u@d			0:0 [0]			one
+		u@d v@d			0:0 1:1 [0][1]		two
+		u@d u@d			0:0 0:0 [0]		one twice
+		u@d u@D			0:0 0:0 [0]		its domain in another case
+		u@d U@d			0:0 1:1 [0][1]		a local part in another case is another
+		u@d U@d u@D U@D		0:0 1:1 0:0 1:1 [0][1]	both twice
+		u@d v@d u@d w@d		0:0 1:1 0:0 2:3 [0][1][3]	with others between
+		u@d >u@d		! 0:0L [0]L		one had it
+		u@d v@d >V@D		! 0:0 1:1L [0][1]L	in another case
+		u@d U@d u@d >u@d	! 0:0L 1:1L 0:0L [0]L[1]L	all that it may name
+		u@d >v@d >\s			? ? 0:0 [0]	others had it
+		\e			\e			nobody
+	S
+	"$DRIVER" rcpts key <<-'S'
+		u@d v@d			0:0 0:1 [0 1]		the same mailbox
+		u@d v@d u@d w@d		0:0 0:1 0:0 0:3 [0 1 3]	equal ones count once
+		u@d v@e w@d		0:0 1:1 0:2 [0 2][1]	two mailboxes
+		u@d v@e w@d >u@d	! 0:0L 1:1 0:2 [0 2][1]	one of a mailbox's had it
+		u@d v@e w@d >u@d >w@d	! ! 0:0L 1:1 0:2L [0 2]L[1]	both had
+	S
+}
+
+@test "arguments: all of a program's, with the recipients in the place of one" {
+	"$DRIVER" put-arguments <<-'S'
+		p|a|\e			p;a;		as they are
+		p|{user}|x{recipient}|\e	p;r;xr@d;	with their values
+		p|{recipients}|u v	p;u@d;v@d;	all recipients
+		p|-f|{recipients}|-x|u v! w	p;-f;u@d;w@d;-x;	but for one that had it
+		p|{recipients}|u!	p;		nobody
+		p|{recipients}|\e	p;r@d;		one for all, to try
+		p|x{recipients}|u v	p;x{recipients};	only a whole argument
+		p||\e			p;;		an empty one
+	S
+	printf '%s\t%s\t%s\n' 'p|{user}|\e' value 'no value may stand there' \
+	    'p|{recipients}|\e' value 'nor there' \
+	    'p|{recipients}|u' 'p;u@d;' 'but there' |
+	    "$DRIVER" put-arguments quoted
+}
+
 @test "pair: a value in a log, all of it or none" {
 	"$DRIVER" put-pair <<-'S'
 		id|1.M2P3Q4	\x20id=1.M2P3Q4		as it is

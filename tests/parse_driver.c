@@ -1855,6 +1855,104 @@ do_argument(struct slice in, const char *param)
 	}
 }
 
+/* the recipients of a message, local|domain and a blank between two, and
+ * Delivered-To addresses behind a ">"; "key" puts two in a box with a key of
+ * their own, those in one domain.  A recipient is told as box:same, "L" if it
+ * loops; then first and further ones of each box, "L" if all loop. */
+static void
+do_rcpts(struct slice in, const char *param)
+{
+	static struct smtp_rcpt_index index;
+	static struct smtp_rcpt all[64];
+	static const struct smtp_rcpt_index none;
+	size_t n = 0, first[64], boxes;
+	struct slice word;
+	const char *at;
+
+	while (in.n > 0) {
+		at = memchr(in.p, ' ', in.n);
+		word = (struct slice){ in.p, at != NULL ? (size_t)(at - in.p) :
+		    in.n };
+		in.p += word.n + (at != NULL);
+		in.n -= word.n + (at != NULL);
+		if (word.p[0] == '>') {
+			word = (struct slice){ word.p + 1, word.n - 1 };
+			say("%s", smtp_rcpt_loops(&index, all, word) ? "! " :
+			    "? ");
+			continue;
+		}
+		at = memchr(word.p, '@', word.n);
+		if (at == NULL)
+			die("no address");
+		memset(&all[n], 0, sizeof(all[n]));
+		all[n].local = (struct slice){ word.p, (size_t)(at - word.p) };
+		all[n].domain = (struct slice){ at + 1, word.n - 1 -
+		    all[n].local.n };
+		all[n].key[1] = strcmp(param, "key") != 0 ? n :
+		    (unsigned char)smtp_lower(at[1]);
+		smtp_rcpt_enter(&index, all, n);
+		n++;
+	}
+	boxes = smtp_rcpt_group(all, n, first);
+	for (size_t i = 0; i < n; i++)
+		say("%zu:%zu%s ", all[i].box, all[i].same,
+		    all[i].loops ? "L" : "");
+	for (size_t b = 0; b < boxes; b++) {
+		say("[");
+		for (size_t i = first[b]; i < n; i = smtp_rcpt_next(all, n, i))
+			say("%s%zu", i == first[b] ? "" : " ", i);
+		say("]%s", smtp_rcpt_all_loop(all, n, first[b]) ? "L" : "");
+	}
+	smtp_rcpt_forget(&index, all, n);
+	if (memcmp(&index, &none, sizeof(none)) != 0)
+		say(" !remembered");
+}
+
+/* arguments, the last part the recipients' local parts with a blank between
+ * two; one that ends in "!" loops; without them all stand for {recipient} */
+static void
+do_put_arguments(struct slice in, const char *param)
+{
+	static char text[PARTS][64];
+	static struct smtp_rcpt all[64];
+	struct smtp_arguments v = { .recipient = smtp_slice("r@d"),
+	    .user = smtp_slice("r"), .quoted = strcmp(param, "quoted") == 0 };
+	char *args[PARTS + 1];
+	struct slice part[PARTS], left;
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+	int count = parts(in, part) - 1;
+	size_t n = 0, size;
+	const char *at;
+
+	for (int i = 0; i < count; i++) {
+		snprintf(text[i], sizeof(text[i]), "%.*s", (int)part[i].n,
+		    part[i].p);
+		args[i] = text[i];
+	}
+	args[count] = NULL;
+	for (left = part[count]; left.n > 0; n++) {
+		at = memchr(left.p, ' ', left.n);
+		all[n] = (struct smtp_rcpt){ .local = { left.p, at != NULL ?
+		    (size_t)(at - left.p) : left.n },
+		    .domain = smtp_slice("d") };
+		left.p += all[n].local.n + (at != NULL);
+		left.n -= all[n].local.n + (at != NULL);
+		all[n].loops = all[n].local.p[all[n].local.n - 1] == '!';
+	}
+	if (!ok(smtp_put_arguments(&t, args, &v, n > 0 ? all : NULL, n), NULL,
+	    0))
+		return;
+	for (size_t i = 0; i < t.n; i++)
+		say("%c", t.p[i] != '\0' ? t.p[i] : ';');
+	for (size = 0; size < t.n; size++) {
+		struct smtp_text u = { place(OUT_CUT, size), size, 0, false };
+
+		if (smtp_put_arguments(&u, args, &v, n > 0 ? all : NULL, n) !=
+		    SMTP_ELONG)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
 static void
 do_has_argument(struct slice in, const char *param)
 {
@@ -2238,6 +2336,8 @@ static const struct {
 	{ "received-all",	do_received_all,	false },
 	{ "argument",		do_argument,		false },
 	{ "has-argument",	do_has_argument,		false },
+	{ "rcpts",		do_rcpts,		false },
+	{ "put-arguments",	do_put_arguments,	false },
 	{ "argue",		do_argue,		false },
 	{ "address",		do_address,		false },
 	{ "is-command",		do_is_command,		false },

@@ -846,14 +846,12 @@ log_number(const char *key, uint64_t value)
 	log_plain(key, smtp_written(&t));
 }
 
+/* Never far from the line's beginning: there is room. */
 static void
 log_client(void)
 {
-	char buf[INET6_ADDRSTRLEN + 16];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_put_client(&t, peer.address, peer.port);
-	log_plain("client", smtp_written(&t));
+	smtp_puts(&logged.line, " client=");
+	smtp_put_client(&logged.line, peer.address, peer.port);
 }
 
 /* A call of ours failed, or something is as it should not be. */
@@ -1479,6 +1477,19 @@ struct box {
 
 static struct box boxes[RECIPIENTS_MAX];
 
+/* What becomes of messages, chosen once: they go to a Maildir, to a program or
+ * nowhere. */
+struct delivery {
+	const char	*how;		/* " in " or " by " what is named next */
+	/* may this recipient get mail, and, for NULL, the sender send it? */
+	enum smtp_reply	(*find)(struct smtp_rcpt *);
+	enum smtp_reply	(*begin)(void);		/* see message_home() */
+	enum smtp_reply	(*create)(size_t);	/* the file of a box */
+	enum smtp_reply	(*commit)(void);	/* see delivery_commit() */
+};
+
+static const struct delivery *delivery;
+
 /* The message itself, from DATA to its reply. */
 static struct {
 	struct smtp_data	 data;
@@ -1563,6 +1574,18 @@ failed(const char *call, const char *path)
 
 	log_fault(call, path != NULL ? path : file.path, error);
 	return outcome_of(error);
+}
+
+/* A path and what is behind it; NULL, with errno, if that is too long. */
+static const char *
+path_join(char buf[PATH_MAX], const char *path, const char *more)
+{
+	struct smtp_text t = { buf, PATH_MAX, 0, false };
+
+	smtp_puts(&t, path);
+	smtp_puts(&t, more);
+	errno = ENAMETOOLONG;
+	return smtp_string(&t);
 }
 
 static void
@@ -1856,7 +1879,7 @@ box_begin(size_t b)
 /* Give a box its file: the one received, or, where that is another's or wants
  * a label, a copy. */
 static enum smtp_reply
-box_file(size_t b, enum smtp_reply (*create)(size_t))
+box_file(size_t b)
 {
 	enum smtp_reply o;
 
@@ -1866,7 +1889,7 @@ box_file(size_t b, enum smtp_reply (*create)(size_t))
 		file.source = -1;
 		return SMTP_YES;
 	}
-	o = create(b);
+	o = delivery->create(b);
 	if (o != SMTP_YES)
 		return o;
 	box_front(b);
@@ -1885,7 +1908,7 @@ box_file(size_t b, enum smtp_reply (*create)(size_t))
  * and fsync new/.  What fails takes back all that was linked; or, where the
  * client takes a reply for each recipient, what was linked into that box.
  * There a home that fails while the message comes in is no more than one box:
- * another becomes the home, and gets what came so far, see maildir_move().
+ * another becomes the home, and gets what came so far, see message_move().
  */
 static char box_path[PATH_MAX];		/* of the one that is open */
 static char maildir_root_path[PATH_MAX];	/* no alias leads out of here */
@@ -2026,14 +2049,10 @@ static enum smtp_reply
 box_open_failed(const char *path, const char *part)
 {
 	const int error = errno;
-	char buf[PATH_MAX + 8];
-	struct smtp_text t = SMTP_TEXT(buf);
-	const char *whole;
+	char buf[PATH_MAX];
+	const char *whole = path_join(buf, path, part);
 	enum smtp_reply o;
 
-	smtp_puts(&t, path);
-	smtp_puts(&t, part);
-	whole = smtp_string(&t);
 	errno = error;
 	o = failed("open", whole);
 	box_close();
@@ -2102,13 +2121,9 @@ static void
 box_check_place(void)
 {
 	char buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-	const char *path;
+	const char *path = path_join(buf, conf.maildir, "/new");
 	struct stat st;
 
-	smtp_puts(&t, conf.maildir);
-	smtp_puts(&t, "/new");
-	path = smtp_string(&t);
 	if (path == NULL || stat(path, &st) == -1 ||
 	    st.st_dev != maildir.new_st.st_dev ||
 	    st.st_ino != maildir.new_st.st_ino)
@@ -2202,17 +2217,19 @@ struct arrived {
 	struct slice	 left;		/* ... and what was not written yet */
 };
 
+static const struct arrived nothing = { .fd = -1 };
+
 /* Have the message come into the next box that takes it, from this one on;
  * where all get it or none does, into this one.  SMTP_YES, or what the last of
  * them came to. */
 static enum smtp_reply
-maildir_home(size_t b, const struct arrived *before)
+message_home(size_t b, const struct arrived *before)
 {
 	enum smtp_reply o = boxes[b > 0 ? b - 1 : 0].outcome;
 
 	for (; b < message.boxes; b++) {
 		message.home = b;
-		o = box_create(b);
+		o = delivery->create(b);
 		if (o == SMTP_YES)
 			o = box_begin(b);
 		if (o == SMTP_YES) {
@@ -2228,25 +2245,13 @@ maildir_home(size_t b, const struct arrived *before)
 	return o;
 }
 
-static enum smtp_reply
-maildir_begin(void)
-{
-	static const struct arrived nothing = { .fd = -1 };
-
-	if (maildir.template)
-		box_close();
-	else if (maildir.new != -1)
-		box_check_place();
-	return maildir_home(0, &nothing);
-}
-
 /*
  * The home has failed.  The next box that takes the message gets what the
  * home has got of it, and what it has not: that is in file_buf still, behind
  * what was put in front for the home, if that was not written yet.
  */
 static enum smtp_reply
-maildir_move(enum smtp_reply o)
+message_move(enum smtp_reply o)
 {
 	static char left_buf[IN_SIZE];
 	const size_t front = file.body > file.octets ?
@@ -2261,13 +2266,14 @@ maildir_move(enum smtp_reply o)
 	/* it can be read until it is closed */
 	file.fd = -1;
 	box_take_back(message.home);
-	o = maildir_home(message.home + 1, &before);
+	o = message_home(message.home + 1, &before);
 	close(before.fd);
 	return o;
 }
 
+/* Write what is in file_buf. */
 static enum smtp_reply
-maildir_flush(void)
+message_flush(void)
 {
 	enum smtp_reply o;
 
@@ -2275,16 +2281,26 @@ maildir_flush(void)
 		o = file_flush();
 		if (o == SMTP_YES)
 			return o;
-		o = maildir_move(o);
+		o = message_move(o);
 	} while (o == SMTP_YES);
 	return o;
+}
+
+static enum smtp_reply
+maildir_begin(void)
+{
+	if (maildir.template)
+		box_close();
+	else if (maildir.new != -1)
+		box_check_place();
+	return message_home(0, &nothing);
 }
 
 /* A box's copy is complete in its tmp/, and made to last. */
 static enum smtp_reply
 box_complete(size_t b)
 {
-	enum smtp_reply o = box_file(b, box_create);
+	enum smtp_reply o = box_file(b);
 
 	if (o == SMTP_YES)
 		o = file_sync();
@@ -2386,7 +2402,7 @@ maildir_step(enum smtp_reply (*step)(size_t), size_t from)
 static enum smtp_reply
 maildir_commit(void)
 {
-	enum smtp_reply o = maildir_flush();
+	enum smtp_reply o = message_flush();
 
 	file_to_source();
 	/* with a label the home is no more than a source, and gets a copy, too;
@@ -2797,30 +2813,21 @@ static enum smtp_reply
 spool_create(size_t b)
 {
 	char buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-	int fd = -1;
+	const char *path = path_join(buf, conf.spool, "/smtpd.XXXXXX");
 
 	(void)b;
 	file.path = conf.spool;
-	smtp_puts(&t, conf.spool);
-	smtp_puts(&t, "/smtpd.XXXXXX");
-	errno = ENAMETOOLONG;
-	if (smtp_string(&t) != NULL)
-		fd = mkostemp(t.p, O_CLOEXEC);
-	file_begin(fd);
-	if (fd == -1)
+	file_begin(path != NULL ? mkostemp(buf, O_CLOEXEC) : -1);
+	if (file.fd == -1)
 		return failed("create", conf.spool);
-	return unlink(t.p) == -1 ? failed("unlink", t.p) : SMTP_YES;
+	return unlink(path) == -1 ? failed("unlink", path) : SMTP_YES;
 }
 
+/* The one that is received is for the last run. */
 static enum smtp_reply
 program_begin(void)
 {
-	enum smtp_reply o;
-
-	message.home = message.boxes - 1;
-	o = spool_create(message.home);
-	return o == SMTP_YES ? box_begin(message.home) : o;
+	return message_home(message.boxes - 1, &nothing);
 }
 
 /* Take what the program says; false at its end. */
@@ -2923,7 +2930,7 @@ program_run(size_t b, const struct smtp_rcpt *r)
 		return SMTP_FAULT;
 	}
 	fd_close(&file.fd);
-	o = box_file(b, spool_create);
+	o = box_file(b);
 	a = program_values(r);
 	if (o == SMTP_YES)
 		o = program_arguments(a);
@@ -2981,7 +2988,7 @@ program_commit(void)
 {
 	const bool wait = envelope.each && conf.sync == NULL &&
 	    !conf.program_once;
-	enum smtp_reply o = file_flush();
+	enum smtp_reply o = message_flush();
 
 	if (o != SMTP_YES)
 		return o;
@@ -3021,17 +3028,11 @@ rcpt_words(const struct smtp_rcpt *r)
 
 /* A dry run keeps nothing. */
 static enum smtp_reply
-dry_find(struct smtp_rcpt *r)
+dry_create(size_t b)
 {
-	(void)r;
-	return SMTP_YES;
-}
-
-static enum smtp_reply
-dry_begin(void)
-{
+	(void)b;
 	file_begin(-1);
-	return box_begin(0);
+	return SMTP_YES;
 }
 
 static enum smtp_reply
@@ -3041,38 +3042,17 @@ dry_commit(void)
 	return SMTP_YES;
 }
 
-/* A delivery, seen from the session. */
-struct delivery {
-	const char	*how;		/* it came where it is */
-	/* may this recipient get mail, and, for NULL, the sender send it? */
-	enum smtp_reply	(*find)(struct smtp_rcpt *);
-	enum smtp_reply	(*begin)(void);		/* a message comes into file */
-	enum smtp_reply	(*flush)(void);		/* write what is in file_buf */
-	enum smtp_reply	(*commit)(void);	/* see delivery_commit() */
-};
-
 static const struct delivery
-    to_maildir = { " in ", maildir_find, maildir_begin, maildir_flush,
+    to_maildir = { " in ", maildir_find, maildir_begin, box_create,
 	maildir_commit },
-    to_program = { " by ", program_find, program_begin, file_flush,
+    to_program = { " by ", program_find, program_begin, spool_create,
 	program_commit },
-    to_nobody = { "", dry_find, dry_begin, file_flush, dry_commit };
-
-static const struct delivery *delivery = &to_nobody;
+    to_nobody = { "", maildir_find, program_begin, dry_create, dry_commit };
 
 static bool
 delivery_none(void)
 {
 	return conf.maildir == NULL && conf.program == NULL;
-}
-
-static void
-delivery_choose(void)
-{
-	if (conf.maildir != NULL)
-		delivery = &to_maildir;
-	else if (conf.program != NULL)
-		delivery = &to_program;
 }
 
 /* Take back whatever a message left behind; at exit, too. */
@@ -4437,7 +4417,7 @@ message_decode(enum smtp_data_status (*decode)(struct smtp_data *,
 	do {
 		/* two octets of room are what smtp_chunk_end() wants */
 		if (sizeof(file_buf) - file.n < 2)
-			worsen(&message.outcome, delivery->flush());
+			worsen(&message.outcome, message_flush());
 		if (message.outcome != SMTP_YES)
 			file.n = 0;
 		left = room = file_room();
@@ -6384,7 +6364,8 @@ conf_finish(void)
 		conf.spool = "/tmp";
 	maildir.template = conf.maildir != NULL &&
 	    smtp_is_template(smtp_slice(conf.maildir));
-	delivery_choose();
+	delivery = conf.maildir != NULL ? &to_maildir :
+	    conf.program != NULL ? &to_program : &to_nobody;
 }
 
 /*

@@ -1635,21 +1635,15 @@ file_flush(void)
 	return file.outcome;
 }
 
+/* No piece is larger than the buffer. */
 static void
 file_put(struct slice s)
 {
-	size_t n;
-
-	while (s.n > 0) {
-		if (file.n == sizeof(file_buf) && file_flush() != SMTP_YES)
-			return;
-		n = sizeof(file_buf) - file.n;
-		if (n > s.n)
-			n = s.n;
-		memcpy(file_buf + file.n, s.p, n);
-		file.n += n;
-		s = (struct slice){ s.p + n, s.n - n };
-	}
+	if (s.n > sizeof(file_buf) - file.n && file_flush() != SMTP_YES)
+		return;
+	if (s.n > 0)
+		memcpy(file_buf + file.n, s.p, s.n);
+	file.n += s.n;
 }
 
 static void
@@ -1901,14 +1895,14 @@ box_file(size_t b)
 /* ---- 8. maildir: which directory, and how it gets there ---------------- */
 
 /*
- * A box is a mailbox: a directory, by device and inode.  The
- * copy of one, its home, is written while the message comes in; the others
- * are copied from it at the end.  In this order, and in no other: write, fsync,
- * close, for every box; link into new/, for every box; then unlink from tmp/
- * and fsync new/.  What fails takes back all that was linked; or, where the
- * client takes a reply for each recipient, what was linked into that box.
- * There a home that fails while the message comes in is no more than one box:
- * another becomes the home, and gets what came so far, see message_move().
+ * A box is a mailbox here: a directory, by device and inode.  The copy of one,
+ * the message's home, is written while it comes in; the others are copied from
+ * that at the end.  In this order, and in no other: write, fsync, close, for
+ * every box; link into new/, for every box; then unlink from tmp/ and fsync
+ * new/.  What fails takes back all that was linked; or, where the client takes
+ * a reply for each recipient, what was linked into that box.  There a home that
+ * fails while the message comes in is no more than one box: another becomes
+ * the home, and gets what came so far, see message_move().
  */
 static char box_path[PATH_MAX];		/* of the one that is open */
 static char maildir_root_path[PATH_MAX];	/* no alias leads out of here */
@@ -2003,7 +1997,7 @@ maildir_no_user(struct slice domain)
 	return SMTP_FAULT;
 }
 
-/* At RCPT: has the recipient a mailbox, and which? */
+/* At RCPT: has the recipient a mailbox, and which?  Without a template, yes. */
 static enum smtp_reply
 maildir_find(struct smtp_rcpt *r)
 {
@@ -2115,19 +2109,18 @@ box_open(size_t b)
 	return part == NULL ? SMTP_YES : box_open_failed(path, part);
 }
 
-/* The one Maildir that is open may have been moved away since, or another
- * been mounted over it. */
-static void
-box_check_place(void)
+/* Is one open, and still where it was?  It may have been moved away since, or
+ * another been mounted over it. */
+static bool
+maildir_is_there(void)
 {
 	char buf[PATH_MAX];
 	const char *path = path_join(buf, conf.maildir, "/new");
 	struct stat st;
 
-	if (path == NULL || stat(path, &st) == -1 ||
-	    st.st_dev != maildir.new_st.st_dev ||
-	    st.st_ino != maildir.new_st.st_ino)
-		box_close();
+	return maildir.new != -1 && path != NULL && stat(path, &st) == 0 &&
+	    st.st_dev == maildir.new_st.st_dev &&
+	    st.st_ino == maildir.new_st.st_ino;
 }
 
 enum {
@@ -2289,10 +2282,8 @@ message_flush(void)
 static enum smtp_reply
 maildir_begin(void)
 {
-	if (maildir.template)
+	if (maildir.template || !maildir_is_there())
 		box_close();
-	else if (maildir.new != -1)
-		box_check_place();
 	return message_home(0, &nothing);
 }
 

@@ -1939,28 +1939,28 @@ smtp_last_line(const struct smtp_last *l)
 }
 
 static void
-argue_recipient(struct smtp_argued *a, const struct smtp_path *path,
+argue_recipient(struct smtp_argued *a, const struct smtp_rcpt *r,
     char delimiter)
 {
 	struct smtp_text t = SMTP_TEXT(a->recipient);
 	struct smtp_values v;
 
-	smtp_values_of(&v, path->local, path->domain, delimiter,
+	smtp_values_of(&v, r->local, r->domain, delimiter,
 	    a->local_text);
-	(void)smtp_unquote(path->local, a->local_text, SMTP_MAILBOX_MAX,
+	(void)smtp_unquote(r->local, a->local_text, SMTP_MAILBOX_MAX,
 	    &a->local.n);
 	a->local.p = a->local_text;
-	smtp_put_address(&t, path->local, path->domain);
+	smtp_put_address(&t, r->local, r->domain);
 	a->v.recipient = smtp_written(&t);
 	a->v.user = v.user;
 	a->v.domain = v.domain;
 	a->v.extension = v.extension.p != NULL ? v.extension :
 	    smtp_slice("");
-	a->v.quoted = smtp_needs_quotes(path->local);
+	a->v.quoted = smtp_needs_quotes(r->local);
 }
 
 void
-smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
+smtp_argue(struct smtp_argued *a, const struct smtp_rcpt *recipient,
     char delimiter, struct slice sender, struct slice null)
 {
 	struct smtp_text t = SMTP_TEXT(a->sender);
@@ -1968,7 +1968,7 @@ smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
 
 	a->v = (struct smtp_arguments){ .sender = null };
 	a->local = (struct slice){ NULL, 0 };
-	if (recipient->local.p != NULL)
+	if (recipient != NULL)
 		argue_recipient(a, recipient, delimiter);
 	while (at > 0 && sender.p[at - 1] != '@')
 		at--;
@@ -3398,28 +3398,17 @@ smtp_put_id(struct smtp_text *t, uint64_t seconds, uint64_t microseconds,
 	smtp_put_number(t, n);
 }
 
-static void
-put_file(struct smtp_text *t, const char *in, struct slice id,
-    struct slice host)
+void
+smtp_put_file(struct smtp_text *t, bool new, struct slice id,
+    struct slice host, uint64_t octets)
 {
-	smtp_puts(t, in);
+	smtp_puts(t, new ? "new/" : "tmp/");
 	smtp_put(t, id);
 	smtp_puts(t, ".");
 	smtp_put(t, host.n > SMTP_HOST_IN_NAME ?
 	    take(host, SMTP_HOST_IN_NAME) : host);
-}
-
-void
-smtp_put_tmp(struct smtp_text *t, struct slice id, struct slice host)
-{
-	put_file(t, "tmp/", id, host);
-}
-
-void
-smtp_put_new(struct smtp_text *t, struct slice id, struct slice host,
-    uint64_t octets)
-{
-	put_file(t, "new/", id, host);
+	if (!new)
+		return;
 	smtp_puts(t, ",S=");
 	smtp_put_number(t, octets);
 }

@@ -689,13 +689,13 @@ struct smtp_argued {		/* points into itself: not to be copied */
  *
  * Make the values of an envelope.
  *
- * a:         set; all its values have .p.
- * recipient: local and domain count, local.p NULL: none, and its values are
- *            not to be replaced.
+ * a:         set.
+ * recipient: its local and domain count; NULL: none, and its values are not
+ *            to be replaced.
  * delimiter: of the extension; 0 for none.
  * sender:    local@domain; empty for the null sender, which null stands for.
  */
-void smtp_argue(struct smtp_argued *a, const struct smtp_path *recipient,
+void smtp_argue(struct smtp_argued *a, const struct smtp_rcpt *recipient,
     char delimiter, struct slice sender, struct slice null);
 
 /*
@@ -1175,18 +1175,17 @@ void smtp_put_label(struct smtp_text *t, const struct smtp_scan *s,
  *
  * Append "SECONDS.MmicrosecondsPpidQn", the ID of a process's nth message.
  *
- * smtp_put_tmp(t, id, host), smtp_put_new(t, id, host, octets)
+ * smtp_put_file(t, new, id, host, octets)
  *
- * Append the name of a message's file in a Maildir: "tmp/ID.host", and
- * "new/ID.host,S=octets".  Of the host's name the first SMTP_HOST_IN_NAME
- * octets count.
+ * Append the name of a message's file in a Maildir: "tmp/ID.host", or, if it
+ * is new, "new/ID.host,S=octets".  Of the host's name the first
+ * SMTP_HOST_IN_NAME octets count.
  */
 enum { SMTP_HOST_IN_NAME = 128 };	/* what NAME_MAX leaves, and less */
 void smtp_put_id(struct smtp_text *t, uint64_t seconds, uint64_t microseconds,
     uint64_t pid, uint64_t n);
-void smtp_put_tmp(struct smtp_text *t, struct slice id, struct slice host);
-void smtp_put_new(struct smtp_text *t, struct slice id, struct slice host,
-    uint64_t octets);
+void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
+    struct slice host, uint64_t octets);
 
 /* ---- the session ------------------------------------------------------ */
 

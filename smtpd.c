@@ -655,16 +655,14 @@ static bool
 log_is_journal(void)
 {
 	const char *v = peer_env("JOURNAL_STREAM");
-	char want[48];
-	struct smtp_text t = SMTP_TEXT(want);
+	char is[48];
 	struct stat st;
 
 	if (v == NULL || fstat(2, &st) == -1)
 		return false;
-	smtp_put_number(&t, (uint64_t)st.st_dev);
-	smtp_puts(&t, ":");
-	smtp_put_number(&t, (uint64_t)st.st_ino);
-	return smtp_is(smtp_written(&t), v);
+	(void)snprintf(is, sizeof(is), "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	return strcmp(is, v) == 0;
 }
 
 static void
@@ -2135,11 +2133,8 @@ box_name(size_t b, bool new, char buf[BOX_NAME])
 	const struct slice host = smtp_slice(conf.hostname);
 	struct smtp_text t = { buf, BOX_NAME, 0, false };
 
-	if (new)
-		smtp_put_new(&t, smtp_written(&message.id), host,
-		    boxes[b].octets);
-	else
-		smtp_put_tmp(&t, smtp_written(&message.id), host);
+	smtp_put_file(&t, new, smtp_written(&message.id), host,
+	    boxes[b].octets);
 	return smtp_string(&t);
 }
 
@@ -2728,13 +2723,8 @@ static const struct smtp_argued *
 program_values(const struct smtp_rcpt *r)
 {
 	static struct smtp_argued a;
-	struct smtp_path path = { .lenient = 0 };
 
-	if (r != NULL) {
-		path.local = r->local;
-		path.domain = r->domain;
-	}
-	smtp_argue(&a, &path, conf.delimiter, envelope.sender,
+	smtp_argue(&a, r, conf.delimiter, envelope.sender,
 	    smtp_slice(conf.program_once ? "" : "MAILER-DAEMON"));
 	return &a;
 }
@@ -3061,8 +3051,6 @@ delivery_abort(void)
 static enum smtp_reply
 delivery_failed(enum smtp_reply o)
 {
-	for (size_t b = 0; b < message.boxes; b++)
-		worsen(&boxes[b].outcome, o);
 	delivery_abort();
 	box_close();
 	return o;

@@ -1809,11 +1809,9 @@ static void
 put_file(struct smtp_text *t, struct slice in)
 {
 	struct slice part[PARTS];
+	const bool new = parts(in, part) == 3;
 
-	if (parts(in, part) == 3)
-		smtp_put_new(t, part[0], part[1], number(part[2]));
-	else
-		smtp_put_tmp(t, part[0], part[1]);
+	smtp_put_file(t, new, part[0], part[1], new ? number(part[2]) : 0);
 }
 
 static void
@@ -1966,22 +1964,22 @@ static void
 do_argue(struct slice in, const char *param)
 {
 	static struct smtp_argued a;
-	struct smtp_path path = { .lenient = 0 };
+	struct smtp_rcpt rcpt = { .loops = false };
 	struct slice part[PARTS];
 
 	if (parts(in, part) != 3)
 		die("not three parts");
 	if (!smtp_is(part[0], "~")) {
-		path.local = part[0];
-		path.domain = part[1];
+		rcpt.local = part[0];
+		rcpt.domain = part[1];
 	}
 	memset(&a, FRESH, sizeof(a));
-	smtp_argue(&a, &path, param[0], part[2], smtp_slice(param + 1));
-	if (path.local.p == NULL && (a.v.recipient.p != NULL ||
+	smtp_argue(&a, rcpt.local.p != NULL ? &rcpt : NULL, param[0], part[2], smtp_slice(param + 1));
+	if (rcpt.local.p == NULL && (a.v.recipient.p != NULL ||
 	    a.v.user.p != NULL || a.v.domain.p != NULL ||
 	    a.v.extension.p != NULL))
 		say("!a value of nobody ");
-	if (path.local.p != NULL) {
+	if (rcpt.local.p != NULL) {
 		say_slice(a.v.recipient);
 		say(" %s", a.v.quoted ? "quoted " : "");
 		say_slice(a.v.user);

@@ -506,6 +506,7 @@ fuzz_delivery(struct slice in, size_t cut)
 	static struct smtp_argued argued;
 	struct smtp_text a = SMTP_TEXT(one), b = SMTP_TEXT(two);
 	struct slice left = in, line, rest;
+	struct smtp_rcpt rcpt = { .loops = false };
 	struct smtp_path path;
 
 	scan(in, in.n, &whole, &a);
@@ -528,7 +529,9 @@ fuzz_delivery(struct slice in, size_t cut)
 	within(smtp_fixed(in), in);
 	if (smtp_parse_path(in, "TO", &path, &rest) == SMTP_OK &&
 	    path.local.n > 0 && cut < SMTP_MAILBOX_MAX) {
-		smtp_argue(&argued, &path, '+', part(in, 0, cut),
+		rcpt.local = path.local;
+		rcpt.domain = path.domain;
+		smtp_argue(&argued, &rcpt, '+', part(in, 0, cut),
 		    smtp_slice("x"));
 		MUST(argued.v.recipient.n > 0 && argued.v.sender.p != NULL &&
 		    argued.v.extension.p != NULL);

@@ -479,7 +479,7 @@ uint32_t smtp_hash(struct slice address);
 struct smtp_rcpt {		/* one of the recipients of a message */
 	struct slice	 local;		/* as sent; adjoining "@" and domain */
 	struct slice	 domain;
-	uint64_t	 key[2];	/* the caller's, see smtp_rcpt_group() */
+	uint64_t	 key[2];	/* the caller's: see smtp_rcpt_group */
 	bool		 extended;	/* the caller's */
 	bool		 loops;		/* it had the message before */
 	size_t		 same;		/* the first one that is equal */
@@ -488,7 +488,7 @@ struct smtp_rcpt {		/* one of the recipients of a message */
 	size_t		 next;
 };
 
-struct smtp_rcpt_index {	/* of recipients by address; all zero for none */
+struct smtp_rcpt_index {	/* by address; all zero, to begin */
 	uint16_t	 first[4096];
 };
 
@@ -1140,7 +1140,7 @@ struct smtp_scan {		/* all zero, to begin; but see labelled */
 	bool		 in_body;
 	struct smtp_utf8 utf8;		/* of the body, while not labelled */
 	size_t		 msgid_n;
-	char		 msgid[SMTP_ESCAPED_MAX];	/* the first one's head */
+	char		 msgid[SMTP_ESCAPED_MAX];	/* the first one's */
 	struct smtp_header header;
 };
 

@@ -1478,7 +1478,7 @@ static struct box boxes[RECIPIENTS_MAX];
 /* What becomes of messages, chosen once: they go to a Maildir, to a program or
  * nowhere. */
 struct delivery {
-	const char	*how;		/* " in " or " by " what is named next */
+	const char	*how;		/* " in " or " by " its name */
 	/* may this recipient get mail, and, for NULL, the sender send it? */
 	enum smtp_reply	(*find)(struct smtp_rcpt *);
 	enum smtp_reply	(*begin)(void);		/* see message_home() */

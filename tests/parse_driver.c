@@ -1974,7 +1974,8 @@ do_argue(struct slice in, const char *param)
 		rcpt.domain = part[1];
 	}
 	memset(&a, FRESH, sizeof(a));
-	smtp_argue(&a, rcpt.local.p != NULL ? &rcpt : NULL, param[0], part[2], smtp_slice(param + 1));
+	smtp_argue(&a, rcpt.local.p != NULL ? &rcpt : NULL, param[0], part[2],
+	    smtp_slice(param + 1));
 	if (rcpt.local.p == NULL && (a.v.recipient.p != NULL ||
 	    a.v.user.p != NULL || a.v.domain.p != NULL ||
 	    a.v.extension.p != NULL))

@@ -485,7 +485,8 @@ fuzz_rcpts(struct slice in)
 		MUST(all[n].same == same);
 	}
 	if (n > 0)
-		MUST(smtp_rcpt_loops(&index, all, (struct slice){ text[0], 3 }));
+		MUST(smtp_rcpt_loops(&index, all, (struct slice){ text[0],
+		    3 }));
 	boxes = smtp_rcpt_group(all, n, first);
 	for (size_t i = 0; i < n; i++)
 		MUST(all[i].box < boxes && first[all[i].box] <= i &&

@@ -277,6 +277,39 @@ smtp_string(struct smtp_text *t)
 	return t->p;
 }
 
+bool
+smtp_put_pair(struct smtp_text *t, const char *key, struct slice value,
+    bool quoted)
+{
+	struct smtp_text before = *t;
+
+	t->cut = false;
+	smtp_puts(t, " ");
+	smtp_puts(t, key);
+	smtp_puts(t, quoted ? "=\"" : "=");
+	if (quoted)
+		smtp_put_escaped(t, value);
+	else
+		smtp_put(t, value);
+	smtp_puts(t, quoted ? "\"" : "");
+	if (t->cut) {
+		*t = before;
+		return false;
+	}
+	t->cut = before.cut;
+	return true;
+}
+
+void
+smtp_put_client(struct smtp_text *t, struct slice address, struct slice port)
+{
+	smtp_puts(t, address.n > 0 ? "[" : "unknown");
+	smtp_put(t, address);
+	smtp_puts(t, address.n > 0 ? "]" : "");
+	smtp_puts(t, port.n > 0 ? ":" : "");
+	smtp_put(t, port);
+}
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum fit { FIT_NO, FIT_PREFIX, FIT_YES };
@@ -378,6 +411,18 @@ smtp_distance(struct slice a, struct slice b)
 			d[i][j] = best;
 		}
 	return d[a.n][b.n] < 9 ? d[a.n][b.n] : 9;
+}
+
+struct slice
+smtp_cut_line(struct slice *in, size_t most)
+{
+	struct slice line = take(*in, in->n < most ? in->n : most);
+	const char *lf = memchr(line.p, '\n', line.n);
+
+	if (lf != NULL)
+		line.n = (size_t)(lf - line.p) + 1;
+	*in = drop(*in, line.n);
+	return line;
 }
 
 /* ---- addresses -------------------------------------------------------- */
@@ -1427,6 +1472,138 @@ smtp_expand(struct slice template, const struct smtp_values *v, bool extended,
 	return smtp_string(out) == NULL ? SMTP_ELONG : SMTP_OK;
 }
 
+void
+smtp_values_of(struct smtp_values *v, struct slice local, struct slice domain,
+    char delimiter, char buf[SMTP_MAILBOX_MAX])
+{
+	struct slice unquoted = { buf, 0 };
+
+	(void)smtp_unquote(local, buf, SMTP_MAILBOX_MAX, &unquoted.n);
+	smtp_split_extension(unquoted, delimiter, &v->user, &v->extension);
+	v->domain = domain;
+}
+
+struct slice
+smtp_fixed(struct slice template)
+{
+	size_t end = 0;
+
+	for (size_t n = 0; n < template.n && template.p[n] != '{'; n++)
+		if (template.p[n] == '/')
+			end = n + 1;
+	return take(template, end);
+}
+
+uint32_t
+smtp_hash(struct slice address)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < address.n; i++)
+		h = (h ^ (unsigned char)smtp_lower(address.p[i])) * 16777619U;
+	return h;
+}
+
+struct slice
+smtp_rcpt_address(const struct smtp_rcpt *r)
+{
+	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
+}
+
+enum { INDEX_SIZE = sizeof(((struct smtp_rcpt_index *)NULL)->first) /
+    sizeof(uint16_t) };
+
+/* from the i-th on, one more than the number of the next recipient that has
+ * the address; 0 for none */
+static size_t
+find_rcpt(const struct smtp_rcpt *all, size_t i, struct slice address,
+    uint32_t hash)
+{
+	while (i > 0 && (all[i - 1].hash != hash ||
+	    !smtp_same(smtp_rcpt_address(&all[i - 1]), address)))
+		i = all[i - 1].next;
+	return i;
+}
+
+void
+smtp_rcpt_enter(struct smtp_rcpt_index *index, struct smtp_rcpt *all, size_t n)
+{
+	const struct slice address = smtp_rcpt_address(&all[n]);
+	const uint32_t hash = smtp_hash(address);
+	uint16_t *first = &index->first[hash % INDEX_SIZE];
+	size_t i = find_rcpt(all, *first, address, hash);
+
+	all[n].hash = hash;
+	all[n].same = n;
+	all[n].next = *first;
+	*first = (uint16_t)(n + 1);
+	for (; i > 0; i = find_rcpt(all, all[i - 1].next, address, hash))
+		if (memcmp(all[i - 1].local.p, address.p, all[n].local.n) == 0)
+			all[n].same = all[i - 1].same;
+}
+
+bool
+smtp_rcpt_loops(const struct smtp_rcpt_index *index, struct smtp_rcpt *all,
+    struct slice address)
+{
+	const uint32_t hash = smtp_hash(address);
+	size_t i = find_rcpt(all, index->first[hash % INDEX_SIZE], address,
+	    hash);
+	const bool found = i > 0;
+
+	for (; i > 0; i = find_rcpt(all, all[i - 1].next, address, hash))
+		all[i - 1].loops = true;
+	return found;
+}
+
+void
+smtp_rcpt_forget(struct smtp_rcpt_index *index, const struct smtp_rcpt *all,
+    size_t n)
+{
+	while (n-- > 0)
+		index->first[all[n].hash % INDEX_SIZE] = 0;
+}
+
+size_t
+smtp_rcpt_group(struct smtp_rcpt *all, size_t n, size_t *first)
+{
+	const struct smtp_rcpt *r;
+	size_t boxes = 0, b;
+
+	for (size_t i = 0; i < n; i++) {
+		r = &all[all[i].same];
+		for (b = 0; b < boxes; b++)
+			if (memcmp(r->key, all[first[b]].key,
+			    sizeof(r->key)) == 0)
+				break;
+		if (b == boxes)
+			first[boxes++] = i;
+		all[i].box = b;
+	}
+	return boxes;
+}
+
+size_t
+smtp_rcpt_next(const struct smtp_rcpt *all, size_t n, size_t i)
+{
+	const size_t box = all[i].box;
+
+	do
+		i++;
+	while (i < n && (all[i].box != box || all[i].same != i));
+	return i;
+}
+
+bool
+smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i)
+{
+	const size_t box = all[i].box;
+
+	while (i < n && (all[i].box != box || all[i].loops))
+		i++;
+	return i == n;
+}
+
 /* ---- programs --------------------------------------------------------- */
 
 /* the next octet of a local part without its quotes, and how long it is as
@@ -1777,6 +1954,83 @@ struct slice
 smtp_last_line(const struct smtp_last *l)
 {
 	return (struct slice){ l->text, l->unfit || l->cr ? 0 : l->n };
+}
+
+static void
+argue_recipient(struct smtp_argued *a, const struct smtp_rcpt *r,
+    char delimiter)
+{
+	struct smtp_text t = SMTP_TEXT(a->recipient);
+	struct smtp_values v;
+
+	smtp_values_of(&v, r->local, r->domain, delimiter,
+	    a->local_text);
+	(void)smtp_unquote(r->local, a->local_text, SMTP_MAILBOX_MAX,
+	    &a->local.n);
+	a->local.p = a->local_text;
+	smtp_put_address(&t, r->local, r->domain);
+	a->v.recipient = smtp_written(&t);
+	a->v.user = v.user;
+	a->v.domain = v.domain;
+	a->v.extension = v.extension.p != NULL ? v.extension :
+	    smtp_slice("");
+	a->v.quoted = smtp_needs_quotes(r->local);
+}
+
+void
+smtp_argue(struct smtp_argued *a, const struct smtp_rcpt *recipient,
+    char delimiter, struct slice sender, struct slice null)
+{
+	struct smtp_text t = SMTP_TEXT(a->sender);
+	size_t at = sender.n;
+
+	a->v = (struct smtp_arguments){ .sender = null };
+	a->local = (struct slice){ NULL, 0 };
+	if (recipient != NULL)
+		argue_recipient(a, recipient, delimiter);
+	while (at > 0 && sender.p[at - 1] != '@')
+		at--;
+	if (at == 0)
+		return;
+	smtp_put_address(&t, take(sender, at - 1), drop(sender, at));
+	a->v.sender = smtp_written(&t);
+	a->v.sender_quoted = smtp_needs_quotes(take(sender, at - 1));
+}
+
+bool
+smtp_is_recipients(const char *arg)
+{
+	return strcmp(arg, "{recipients}") == 0;
+}
+
+/* the argument is all the recipients */
+static void
+put_recipients(struct smtp_text *t, const struct smtp_rcpt *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!all[i].loops) {
+			smtp_put_address(t, all[i].local, all[i].domain);
+			smtp_put(t, (struct slice){ "", 1 });
+		}
+}
+
+enum smtp_status
+smtp_put_arguments(struct smtp_text *t, char *const args[],
+    const struct smtp_arguments *v, const struct smtp_rcpt *all, size_t n)
+{
+	const char *arg;
+
+	for (; *args != NULL; args++) {
+		arg = smtp_is_recipients(*args) ? "{recipient}" : *args;
+		if (arg != *args && all != NULL) {
+			put_recipients(t, all, n);
+			continue;
+		}
+		if (smtp_put_argument(t, smtp_slice(arg), v) == SMTP_EVALUE)
+			return SMTP_EVALUE;
+		smtp_put(t, (struct slice){ "", 1 });
+	}
+	return t->cut ? SMTP_ELONG : SMTP_OK;
 }
 
 /* ---- policy ----------------------------------------------------------- */
@@ -3042,6 +3296,137 @@ smtp_received(const struct smtp_trace *t, char *buf, size_t size)
 	return w.n;
 }
 
+/* a text in front, instead of so many octets; there is room */
+static void
+put_first(struct smtp_text *t, const char *text, size_t instead)
+{
+	size_t n = strlen(text);
+
+	memmove(t->p + n, t->p + instead, t->n - instead);
+	memcpy(t->p, text, n);
+	t->n = t->n + n - instead;
+}
+
+bool
+smtp_mend_first(struct smtp_text *head)
+{
+	switch (smtp_first_line(smtp_written(head))) {
+	case SMTP_FIRST_MORE:
+		return false;
+	case SMTP_FIRST_MAILBOX:
+		put_first(head, "X-Mailbox-Line: ", head->p[0] == '>');
+		break;
+	case SMTP_FIRST_BODY:
+		put_first(head, "\n", 0);
+		break;
+	case SMTP_FIRST_FIELD:
+		break;
+	}
+	return true;
+}
+
+/* true for a Delivered-To field */
+static bool
+scan_field(struct smtp_scan *s, struct slice name, struct slice value,
+    struct slice *to)
+{
+	struct smtp_text msgid = SMTP_TEXT(s->msgid);
+
+	if (smtp_is(name, "Delivered-To")) {
+		s->delivered++;
+		if (value.n > 1 && value.p[0] == '<' &&
+		    value.p[value.n - 1] == '>')
+			value = take(drop(value, 1), value.n - 2);
+		*to = value;
+		return true;
+	}
+	if (smtp_is(name, "Received"))
+		s->received++;
+	else if (smtp_is(name, "Message-ID") && s->msgid_n == 0) {
+		smtp_put(&msgid, value);
+		s->msgid_n = msgid.n;
+	} else if (smtp_is(name, "MIME-Version") ||
+	    smtp_is(name, "Content-Type") ||
+	    smtp_is(name, "Content-Transfer-Encoding") ||
+	    smtp_is(name, "DKIM-Signature"))
+		s->labelled = true;
+	return false;
+}
+
+bool
+smtp_scan(struct smtp_scan *s, struct slice *in, struct slice *to)
+{
+	struct slice name, value;
+
+	while (!s->in_body) {
+		switch (smtp_header(&s->header, in, &name, &value)) {
+		case SMTP_HEADER_MORE:
+			return false;
+		case SMTP_HEADER_FIELD:
+			if (scan_field(s, name, value, to))
+				return true;
+			break;
+		case SMTP_HEADER_END:
+			s->in_body = true;
+			if (!s->labelled)
+				smtp_utf8(&s->utf8, value);
+		}
+	}
+	if (!s->labelled)
+		smtp_utf8(&s->utf8, *in);
+	*in = drop(*in, in->n);
+	return false;
+}
+
+bool
+smtp_scan_end(struct smtp_scan *s, struct slice *to)
+{
+	struct slice name, value;
+
+	return smtp_header_end(&s->header, &name, &value) &&
+	    scan_field(s, name, value, to);
+}
+
+void
+smtp_put_label(struct smtp_text *t, const struct smtp_scan *s,
+    const char *charset)
+{
+	if (s->labelled || !s->utf8.eight_bit)
+		return;
+	smtp_puts(t, "MIME-Version: 1.0\n"
+	    "Content-Type: text/plain; charset=");
+	smtp_puts(t, s->utf8.bad || s->utf8.left > 0 ? charset : "utf-8");
+	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
+}
+
+void
+smtp_put_id(struct smtp_text *t, uint64_t seconds, uint64_t microseconds,
+    uint64_t pid, uint64_t n)
+{
+	smtp_put_number(t, seconds);
+	smtp_puts(t, ".M");
+	smtp_put_number(t, microseconds);
+	smtp_puts(t, "P");
+	smtp_put_number(t, pid);
+	smtp_puts(t, "Q");
+	smtp_put_number(t, n);
+}
+
+void
+smtp_put_file(struct smtp_text *t, bool new, struct slice id,
+    struct slice host, uint64_t octets)
+{
+	smtp_puts(t, new ? "new/" : "tmp/");
+	smtp_put(t, id);
+	smtp_puts(t, ".");
+	smtp_put(t, host.n > SMTP_HOST_IN_NAME ?
+	    take(host, SMTP_HOST_IN_NAME) : host);
+	if (!new)
+		return;
+	smtp_puts(t, ",S=");
+	smtp_put_number(t, octets);
+}
+
 /* ---- the session: what is said ---------------------------------------- */
 
 /*
@@ -3705,7 +4090,7 @@ note(const struct smtp_session *s, struct smtp_host *h, enum smtp_note what,
 	    s->told != TOLD_LINE ? smtp_slice(auth[s->told]) :
 	    told_of(heard(s), &h->octets);
 	h->to = (struct slice){ s->line + s->to_at, s->to_n };
-	h->rcpt = s->next;
+	h->rcpt = (size_t)s->next;
 	return SMTP_NOTE;
 }
 
@@ -4539,7 +4924,7 @@ tally_codes(const struct smtp_session *s)
 static enum smtp_ask
 ask_outcome(struct smtp_session *s, struct smtp_host *h)
 {
-	h->rcpt = s->next;
+	h->rcpt = (size_t)s->next;
 	h->address = smtp_slice("");
 	(void)ask(s, SMTP_OUTCOME);
 	return SMTP_OUTCOME;

@@ -148,6 +148,24 @@ void smtp_put_escaped(struct smtp_text *t, struct slice s);
 struct slice smtp_written(const struct smtp_text *t);
 const char *smtp_string(struct smtp_text *t);
 
+/*
+ * smtp_put_pair(t, key, value, quoted)
+ *
+ * Append " key=value", as a line of a log has it: the value as it is, or, with
+ * quoted, between quotes and as smtp_put_escaped writes it.
+ *
+ * Returns: false if not all of it fits; then t is what it was.
+ *
+ * smtp_put_client(t, address, port)
+ *
+ * Append "[address]:port"; "unknown" for an empty address, and no ":" for an
+ * empty port.
+ */
+bool smtp_put_pair(struct smtp_text *t, const char *key, struct slice value,
+    bool quoted);
+void smtp_put_client(struct smtp_text *t, struct slice address,
+    struct slice port);
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum smtp_opening {
@@ -194,6 +212,17 @@ enum smtp_status smtp_parse_command(struct slice line, struct slice *verb,
  * Returns: 0 to 8; 9 for more, or if either is over 16 octets long.
  */
 unsigned smtp_distance(struct slice a, struct slice b);
+
+/*
+ * smtp_cut_line(in, most)
+ *
+ * Take the first line off a text: up to its LF, which is part of it, or to the
+ * end of the text; of a longer one the first octets.
+ *
+ * in:      not empty; moved past what is returned.
+ * most:    octets; not 0.
+ */
+struct slice smtp_cut_line(struct slice *in, size_t most);
 
 /* ---- addresses -------------------------------------------------------- */
 
@@ -431,6 +460,97 @@ bool smtp_is_template(struct slice path);
 enum smtp_status smtp_expand(struct slice template,
     const struct smtp_values *v, bool extended, struct smtp_text *out);
 
+/*
+ * smtp_values_of(v, local, domain, delimiter, buf)
+ *
+ * The values of a recipient, by smtp_unquote and smtp_split_extension.
+ *
+ * local:   as smtp_parse_path gave it, SMTP_MAILBOX_MAX octets at most.
+ * buf:     v points into it.
+ *
+ * smtp_fixed(template)
+ *
+ * What a template's path has before its first "{", as a directory: up to the
+ * last "/" there, and empty if there is none.
+ *
+ * smtp_hash(address)
+ *
+ * A number that two addresses have in common that are smtp_same (FNV-1a).
+ */
+void smtp_values_of(struct smtp_values *v, struct slice local,
+    struct slice domain, char delimiter, char buf[SMTP_MAILBOX_MAX]);
+struct slice smtp_fixed(struct slice template);
+uint32_t smtp_hash(struct slice address);
+
+struct smtp_rcpt {		/* one of the recipients of a message */
+	struct slice	 local;		/* as sent; adjoining "@" and domain */
+	struct slice	 domain;
+	uint64_t	 key[2];	/* the caller's: see smtp_rcpt_group */
+	bool		 extended;	/* the caller's */
+	bool		 loops;		/* it had the message before */
+	size_t		 same;		/* the first one that is equal */
+	size_t		 box;		/* who have the same share a copy */
+	uint32_t	 hash;
+	size_t		 next;
+};
+
+struct smtp_rcpt_index {	/* by address; all zero, to begin */
+	uint16_t	 first[4096];
+};
+
+/*
+ * smtp_rcpt_address(r)
+ *
+ * local, "@" and domain.
+ *
+ * smtp_rcpt_enter(index, all, n)
+ *
+ * Enter all[n], whose local, domain and key are set: find out which recipient
+ * is the first that is equal, the octets of its local part compared as they
+ * are, those of its domain case folded.
+ *
+ * all:     SMTP_RCPTS_MAX recipients at most.
+ *
+ * smtp_rcpt_loops(index, all, address)
+ *
+ * The message was at an address before (a Delivered-To field says so): mark
+ * the recipients that have it, case folded.  Whether there is one.
+ *
+ * smtp_rcpt_forget(index, all, n)
+ *
+ * Take all of them out of the index.
+ *
+ * smtp_rcpt_group(all, n, first)
+ *
+ * Give each recipient a box, from 0 on: the same to those that are equal, and
+ * to those whose keys are the same.
+ *
+ * first:   n numbers; set to the first recipient of each box.
+ * Returns: how many boxes there are.
+ *
+ * smtp_rcpt_next(all, n, i)
+ *
+ * The next recipient of a box behind all[i] that is not equal to one before;
+ * n if there is none.
+ *
+ * smtp_rcpt_all_loop(all, n, i)
+ *
+ * Whether all recipients of a box had the message before.
+ *
+ * i:       the first of them.
+ */
+enum { SMTP_RCPTS_MAX = 65534 };
+struct slice smtp_rcpt_address(const struct smtp_rcpt *r);
+void smtp_rcpt_enter(struct smtp_rcpt_index *index, struct smtp_rcpt *all,
+    size_t n);
+bool smtp_rcpt_loops(const struct smtp_rcpt_index *index,
+    struct smtp_rcpt *all, struct slice address);
+void smtp_rcpt_forget(struct smtp_rcpt_index *index,
+    const struct smtp_rcpt *all, size_t n);
+size_t smtp_rcpt_group(struct smtp_rcpt *all, size_t n, size_t *first);
+size_t smtp_rcpt_next(const struct smtp_rcpt *all, size_t n, size_t i);
+bool smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i);
+
 /* ---- programs --------------------------------------------------------- */
 
 /*
@@ -561,6 +681,47 @@ struct smtp_last {		/* all zero, to begin */
  */
 void smtp_last(struct smtp_last *l, struct slice in);
 struct slice smtp_last_line(const struct smtp_last *l);
+
+struct smtp_argued {		/* points into itself: not to be copied */
+	struct smtp_arguments v;
+	struct slice	 local;		/* the recipient's, unquoted, whole */
+	char		 local_text[SMTP_MAILBOX_MAX];
+	char		 recipient[SMTP_MAILBOX_MAX];
+	char		 sender[SMTP_MAILBOX_MAX];
+};
+
+/*
+ * smtp_argue(a, recipient, delimiter, sender, null)
+ *
+ * Make the values of an envelope.
+ *
+ * a:         set.
+ * recipient: its local and domain count; NULL: none, and its values are not
+ *            to be replaced.
+ * delimiter: of the extension; 0 for none.
+ * sender:    local@domain; empty for the null sender, which null stands for.
+ */
+void smtp_argue(struct smtp_argued *a, const struct smtp_rcpt *recipient,
+    char delimiter, struct slice sender, struct slice null);
+
+/*
+ * smtp_put_arguments(t, args, v, all, n)
+ *
+ * Append what the arguments of a program become, each as smtp_put_argument
+ * writes it and with a NUL behind it.  One that is "{recipients}" becomes an
+ * argument for each recipient that does not loop.
+ *
+ * args:    ended by NULL.
+ * all:     NULL: "{recipients}" is "{recipient}".
+ * Returns: as smtp_put_argument.
+ *
+ * smtp_is_recipients(arg)
+ *
+ * Whether an argument is "{recipients}".
+ */
+enum smtp_status smtp_put_arguments(struct smtp_text *t, char *const args[],
+    const struct smtp_arguments *v, const struct smtp_rcpt *all, size_t n);
+bool smtp_is_recipients(const char *arg);
 
 /* ---- policy ----------------------------------------------------------- */
 
@@ -965,6 +1126,74 @@ struct smtp_trace {
  * Returns: how many octets were written; what does not fit is cut off.
  */
 size_t smtp_received(const struct smtp_trace *t, char *buf, size_t size);
+
+/*
+ * smtp_mend_first(head)
+ *
+ * See to it that a message's first line neither goes on with a header that was
+ * put in front of it nor ends it: a line of an mbox file becomes the field
+ * X-Mailbox-Line, and before what is no field an empty line is put.
+ *
+ * head:    all octets of the message so far, and room for 16 more.
+ * Returns: false, and nothing was done, while smtp_first_line wants more.
+ */
+bool smtp_mend_first(struct smtp_text *head);
+
+struct smtp_scan {		/* all zero, to begin; but see labelled */
+	unsigned	 received;	/* fields of that name */
+	unsigned	 delivered;	/* Delivered-To fields */
+	bool		 labelled;	/* as MIME, or signed; set by the
+					 * caller where nobody asks for a
+					 * label */
+	bool		 in_body;
+	struct smtp_utf8 utf8;		/* of the body, while not labelled */
+	size_t		 msgid_n;
+	char		 msgid[SMTP_ESCAPED_MAX];	/* the first one's */
+	struct smtp_header header;
+};
+
+/*
+ * smtp_scan(s, in, to)
+ *
+ * Look at the next octets of a message, line ends LF, in pieces of any size,
+ * for what its receiver must know of it.
+ *
+ * in:      moved past what was looked at.
+ * Returns: true for a Delivered-To field: to is its value, without "<>" around
+ *          it, good until the next call; call again.  False: all of in was
+ *          looked at.
+ *
+ * smtp_scan_end(s, to)
+ *
+ * The same at the end of the message.
+ *
+ * smtp_put_label(t, s, charset)
+ *
+ * Append the header fields that a body with octets over 127 gets (RFC 1428),
+ * but nothing where it has none, or was labelled: the charset is UTF-8 if it
+ * is that, else what the caller says.
+ */
+bool smtp_scan(struct smtp_scan *s, struct slice *in, struct slice *to);
+bool smtp_scan_end(struct smtp_scan *s, struct slice *to);
+void smtp_put_label(struct smtp_text *t, const struct smtp_scan *s,
+    const char *charset);
+
+/*
+ * smtp_put_id(t, seconds, microseconds, pid, n)
+ *
+ * Append "SECONDS.MmicrosecondsPpidQn", the ID of a process's nth message.
+ *
+ * smtp_put_file(t, new, id, host, octets)
+ *
+ * Append the name of a message's file in a Maildir: "tmp/ID.host", or, if it
+ * is new, "new/ID.host,S=octets".  Of the host's name the first
+ * SMTP_HOST_IN_NAME octets count.
+ */
+enum { SMTP_HOST_IN_NAME = 128 };	/* what NAME_MAX leaves, and less */
+void smtp_put_id(struct smtp_text *t, uint64_t seconds, uint64_t microseconds,
+    uint64_t pid, uint64_t n);
+void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
+    struct slice host, uint64_t octets);
 
 /* ---- the session ------------------------------------------------------ */
 

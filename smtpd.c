@@ -650,16 +650,14 @@ static bool
 log_is_journal(void)
 {
 	const char *v = peer_env("JOURNAL_STREAM");
-	char want[48];
-	struct smtp_text t = SMTP_TEXT(want);
+	char is[48];
 	struct stat st;
 
 	if (v == NULL || fstat(2, &st) == -1)
 		return false;
-	smtp_put_number(&t, (uint64_t)st.st_dev);
-	smtp_puts(&t, ":");
-	smtp_put_number(&t, (uint64_t)st.st_ino);
-	return smtp_is(smtp_written(&t), v);
+	(void)snprintf(is, sizeof(is), "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	return strcmp(is, v) == 0;
 }
 
 static void
@@ -715,12 +713,11 @@ log_write(int priority, struct slice line, int64_t until)
 static void
 log_head(struct smtp_text *t, int priority)
 {
-	if (logged.where == TO_STDERR) {
-		smtp_puts(t, logged.prefix ? "<" : "smtpd[");
-		smtp_put_number(t, logged.prefix ? (uint64_t)priority :
-		    (uint64_t)own_pid);
-		smtp_puts(t, logged.prefix ? ">" : "]: ");
-	}
+	if (logged.where != TO_STDERR)
+		return;
+	smtp_puts(t, logged.prefix ? "<" : "smtpd[");
+	smtp_put_number(t, (uint64_t)(logged.prefix ? priority : own_pid));
+	smtp_puts(t, logged.prefix ? ">" : "]: ");
 }
 
 /* Say how many lines are missing; false if that is not to be said, either. */
@@ -729,26 +726,17 @@ log_missing(int64_t until)
 {
 	char buf[80];
 	struct smtp_text t = SMTP_TEXT(buf);
+	bool well;
 
-	if (logged.missing == 0)
-		return true;
 	log_head(&t, LOG_WARNING);
 	smtp_puts(&t, "missing lines=");
 	smtp_put_number(&t, logged.missing);
 	smtp_puts(&t, "\n");
-	if (!log_write(LOG_WARNING, smtp_written(&t), until))
-		return false;
-	logged.missing = 0;
-	return true;
-}
-
-/* Count the lines of the queue that will never be written, and forget them. */
-static void
-log_drop(struct slice queue)
-{
-	for (; queue.n > 0; queue.n--)
-		logged.missing += queue.p[queue.n - 1] == '\n';
-	logged.queued = 0;
+	well = logged.missing == 0 ||
+	    log_write(LOG_WARNING, smtp_written(&t), until);
+	if (well)
+		logged.missing = 0;
+	return well;
 }
 
 /*
@@ -762,9 +750,9 @@ log_flush(bool patience)
 {
 	const bool guard = logged.where == TO_SYSLOG ||
 	    (logged.slow && !S_ISSOCK(peer.stderr_mode));
-	struct slice queue = { log_queue, logged.queued }, line;
 	const bool wait = patience && !logged.stuck;
-	int64_t until = now_ms() + (wait ? LOG_PATIENCE : 0);
+	const int64_t until = now_ms() + (wait ? LOG_PATIENCE : 0);
+	struct slice queue = { log_queue, logged.queued }, rest, line;
 	bool well;
 
 	if (queue.n == 0 || (!patience && logged.full))
@@ -772,22 +760,20 @@ log_flush(bool patience)
 	if (guard)
 		timer_begin(wait ? LOG_PATIENCE : LOG_GLANCE);
 	for (well = log_missing(until); well && queue.n > 0;) {
-		line = (struct slice){ queue.p + 1, queue.n - 1 };
-		line.n = (size_t)((const char *)memchr(line.p, '\n', line.n) -
-		    line.p) + 1;
+		rest = (struct slice){ queue.p + 1, queue.n - 1 };
+		line = smtp_cut_line(&rest, LOG_LINE);
 		well = log_write(queue.p[0], line, until);
 		if (well)
-			queue = (struct slice){ line.p + line.n,
-			    queue.n - line.n - 1 };
+			queue = rest;
 	}
 	if (guard)
 		timer_end();
 	logged.stuck = !well && (patience || logged.stuck);
 	logged.full = !well;
-	memmove(log_queue, queue.p, queue.n);
-	logged.queued = queue.n;
-	if (patience)
-		log_drop((struct slice){ log_queue, queue.n });
+	for (size_t i = 0; patience && i < queue.n; i++)
+		logged.missing += queue.p[i] == '\n';
+	logged.queued = patience ? 0 : queue.n;
+	memmove(log_queue, queue.p, logged.queued);
 }
 
 static void
@@ -827,38 +813,20 @@ log_end(void)
 	logged.queued += t->n + 1;
 }
 
-/* " key=value": as it is, or quoted and escaped; all of it, or nothing. */
-static void
-log_pair(const char *key, struct slice value, bool quoted)
-{
-	struct smtp_text *t = &logged.line, before = *t;
-
-	smtp_puts(t, " ");
-	smtp_puts(t, key);
-	smtp_puts(t, quoted ? "=\"" : "=");
-	if (quoted)
-		smtp_put_escaped(t, value);
-	else
-		smtp_put(t, value);
-	smtp_puts(t, quoted ? "\"" : "");
-	if (t->cut) {
-		*t = before;
-		logged.cut = true;
-	}
-}
-
-/* A value from outside. */
-static void
-log_quoted(const char *key, struct slice value)
-{
-	log_pair(key, value, true);
-}
-
-/* A value of our own making. */
+/* " key=value", of our own making; all of it, or nothing. */
 static void
 log_plain(const char *key, struct slice value)
 {
-	log_pair(key, value, false);
+	if (!smtp_put_pair(&logged.line, key, value, false))
+		logged.cut = true;
+}
+
+/* One from outside. */
+static void
+log_quoted(const char *key, struct slice value)
+{
+	if (!smtp_put_pair(&logged.line, key, value, true))
+		logged.cut = true;
 }
 
 static void
@@ -871,19 +839,12 @@ log_number(const char *key, uint64_t value)
 	log_plain(key, smtp_written(&t));
 }
 
+/* Never far from the line's beginning: there is room. */
 static void
 log_client(void)
 {
-	char buf[INET6_ADDRSTRLEN + 16];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_puts(&t, peer.address.n > 0 ? "[" : "unknown");
-	smtp_put(&t, peer.address);
-	smtp_puts(&t, peer.address.n > 0 ? "]" : "");
-	if (peer.port.n > 0)
-		smtp_puts(&t, ":");
-	smtp_put(&t, peer.port);
-	log_plain("client", smtp_written(&t));
+	smtp_puts(&logged.line, " client=");
+	smtp_put_client(&logged.line, peer.address, peer.port);
 }
 
 /* A call of ours failed, or something is as it should not be. */
@@ -1110,25 +1071,12 @@ net_wipe(void)
 
 /* ---- 7. message: what is being received -------------------------------- */
 
-struct rcpt {
-	struct slice	 local;		/* as sent; adjoining "@" and domain */
-	struct slice	 domain;
-	dev_t		 dev;		/* the mailbox, see maildir_find */
-	ino_t		 ino;
-	unsigned	 box;
-	enum smtp_reply	 outcome;	/* of the program's run */
-	bool		 extended;	/* its directory has the extension */
-	bool		 loops;		/* a Delivered-To names it */
-	unsigned	 hash;		/* of the address, case folded */
-	unsigned	 next;		/* in envelope_index; 0: none */
-	size_t		 same;		/* the first recipient that is equal */
-};
-
 /* The envelope of one message: what RSET forgets. */
 static struct {
 	struct slice	 sender;	/* empty: the null sender */
-	struct rcpt	 rcpt[RECIPIENTS_MAX];
+	struct smtp_rcpt rcpt[RECIPIENTS_MAX];
 	size_t		 rcpts;
+	struct smtp_rcpt_index index;	/* of them */
 	bool		 utf8;
 	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
@@ -1142,29 +1090,43 @@ static struct {
 	size_t		 used;
 } envelope;
 
-/* The recipients by their addresses' hashes: one more than their number. */
-enum { INDEX_SIZE = 4096 };
-static unsigned short envelope_index[INDEX_SIZE];
+/* A box gets one copy: a mailbox, or a run of a program. */
+struct box {
+	size_t		 first;		/* its first recipient */
+	uint64_t	 octets;	/* of its copy */
+	enum smtp_reply	 outcome;	/* see worsen(); SMTP_EACH: not known */
+	size_t		 words;		/* octets its program said of it */
+	bool		 tmp;		/* a file of ours is in its tmp/ */
+	bool		 linked;	/* and in its new/, not yet for good */
+};
+
+static struct box boxes[RECIPIENTS_MAX];
+
+/* What becomes of messages, chosen once: they go to a Maildir, to a program or
+ * nowhere. */
+struct delivery {
+	const char	*how;		/* " in " or " by " its name */
+	/* may this recipient get mail, and, for NULL, the sender send it? */
+	enum smtp_reply	(*find)(struct smtp_rcpt *);
+	enum smtp_reply	(*begin)(void);		/* see message_home() */
+	enum smtp_reply	(*create)(size_t);	/* the file of a box */
+	enum smtp_reply	(*commit)(void);	/* see delivery_commit() */
+};
+
+static const struct delivery *delivery;
 
 /* The message itself, from DATA to its reply. */
 static struct {
-	struct smtp_data	 data;
-	struct smtp_header	 header;
-	struct smtp_utf8	 utf8;		/* of the body */
-	unsigned		 hops;		/* Received lines */
-	unsigned		 delivered;	/* Delivered-To lines */
-	bool			 loops;		/* see struct rcpt */
-	bool			 labelled;	/* as MIME, or signed */
-	bool			 big;
-	bool			 in_body;
+	bool			 loops;		/* see struct smtp_rcpt */
 	bool			 begun;		/* its first line is known */
 	size_t			 at;		/* its place in file_buf */
 	enum smtp_reply		 outcome;	/* see worsen() */
+	size_t			 boxes;		/* how many get it */
+	size_t			 home;		/* the box it comes into */
 	int64_t			 seconds;	/* the ID's, and the date's */
 	struct smtp_text	 id;
 	char			 id_text[64];
-	struct smtp_text	 msgid;
-	char			 msgid_text[256];
+	struct smtp_scan	 scan;
 } message;
 
 /* The file it is being written to: at most one at a time.  (Arrays stand
@@ -1196,18 +1158,35 @@ worsen(enum smtp_reply *outcome, enum smtp_reply o)
 	return *outcome;
 }
 
+/* What means which outcome: errno, and, with EXITED, an exit status of a
+ * program: sysexits.h's, qmail-command(8)'s, the shell's.  0 ends a row. */
+enum { EXITED = 1 << 16 };
+
+static const struct {
+	enum smtp_reply	 answer;
+	int		 means[7];
+} outcomes[] = {
+	{ SMTP_YES,		{ EXITED + 0, EXITED + 99 } },
+	{ SMTP_NO_ROOM,		{ ENOSPC, EFBIG } },
+	{ SMTP_QUOTA,		{ EDQUOT } },
+	{ SMTP_CANT_CREATE,	{ EXITED + 73 } },
+	{ SMTP_MISCONFIGURED,	{ EXITED + 64, EXITED + 69, EXITED + 70,
+				  EXITED + 78, EXITED + 126, EXITED + 127 } },
+	{ SMTP_NO_USER,		{ EXITED + 67 } },
+	{ SMTP_NO_HOST,		{ EXITED + 68 } },
+	{ SMTP_DENIED,		{ EXITED + 77 } },
+	{ SMTP_REJECTED,	{ EXITED + 100 } },
+	{ SMTP_BAD_DATA,	{ EXITED + 65 } },
+};
+
 static enum smtp_reply
-outcome_of(int error)
+outcome_of(int what)
 {
-	switch (error) {
-	case ENOSPC:
-	case EFBIG:
-		return SMTP_NO_ROOM;
-	case EDQUOT:
-		return SMTP_QUOTA;
-	default:
-		return SMTP_FAULT;
-	}
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+		for (const int *m = outcomes[i].means; *m != 0; m++)
+			if (*m == what)
+				return outcomes[i].answer;
+	return SMTP_FAULT;
 }
 
 /* Log a failed call on the way of a message, and say what it comes to. */
@@ -1218,6 +1197,35 @@ failed(const char *call, const char *path)
 
 	log_fault(call, path != NULL ? path : file.path, error);
 	return outcome_of(error);
+}
+
+/* A path and what is behind it; NULL, with errno, if that is too long. */
+static const char *
+path_join(char buf[PATH_MAX], const char *path, const char *more)
+{
+	struct smtp_text t = { buf, PATH_MAX, 0, false };
+
+	smtp_puts(&t, path);
+	smtp_puts(&t, more);
+	errno = ENAMETOOLONG;
+	return smtp_string(&t);
+}
+
+static void
+fd_close(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static enum smtp_reply
+fd_sync(int fd, const char *path)
+{
+	while (fsync(fd) == -1)
+		if (errno != EINTR)
+			return failed("fsync", path);
+	return SMTP_YES;
 }
 
 static void
@@ -1250,46 +1258,23 @@ file_flush(void)
 	return file.outcome;
 }
 
-static enum smtp_reply
+/* No piece is larger than the buffer. */
+static void
 file_put(struct slice s)
 {
-	size_t n;
-
-	while (s.n > 0) {
-		if (file.n == sizeof(file_buf) && file_flush() != SMTP_YES)
-			return file.outcome;
-		n = sizeof(file_buf) - file.n;
-		if (n > s.n)
-			n = s.n;
-		memcpy(file_buf + file.n, s.p, n);
-		file.n += n;
-		s = (struct slice){ s.p + n, s.n - n };
-	}
-	return file.outcome;
+	if (s.n > sizeof(file_buf) - file.n && file_flush() != SMTP_YES)
+		return;
+	if (s.n > 0)
+		memcpy(file_buf + file.n, s.p, s.n);
+	file.n += s.n;
 }
 
-static enum smtp_reply
+static void
 file_put_all(const char *before, struct slice s, const char *after)
 {
-	enum smtp_reply o = file_put(smtp_slice(before));
-
-	if (o == SMTP_YES)
-		o = file_put(s);
-	return o == SMTP_YES ? file_put(smtp_slice(after)) : o;
-}
-
-/* What we put in front is there; the message follows.  There is room behind
- * it for the head of the message, see message_head(). */
-static enum smtp_reply
-file_front_done(void)
-{
-	enum smtp_reply o = file.outcome;
-
-	if (sizeof(file_buf) - file.n < 3 * SMTP_FIELD_MAX)
-		o = file_flush();
-	file.body = file.octets + file.n;
-	message.at = file.n;
-	return o;
+	file_put(smtp_slice(before));
+	file_put(s);
+	file_put(smtp_slice(after));
 }
 
 /* Room to decode octets of the message into; they count once file.n does. */
@@ -1300,53 +1285,20 @@ file_room(void)
 	    sizeof(file_buf) - file.n };
 }
 
-static void
-file_close(void)
-{
-	if (file.fd != -1)
-		close(file.fd);
-	file.fd = -1;
-}
-
 /* Make the file's content last; it is closed whatever comes of it. */
 static enum smtp_reply
 file_sync(void)
 {
-	int rc = 0;
-
-	if (file_flush() == SMTP_YES) {
-		do
-			rc = fsync(file.fd);
-		while (rc == -1 && errno == EINTR);
-		if (rc == -1)
-			worsen(&file.outcome, failed("fsync", NULL));
-	}
+	if (file_flush() == SMTP_YES)
+		worsen(&file.outcome, fd_sync(file.fd, NULL));
 	if (close(file.fd) == -1)
 		worsen(&file.outcome, failed("close", NULL));
 	file.fd = -1;
 	return file.outcome;
 }
 
-/* From here on file is a source; it is written, all but the label. */
-static void
-file_to_source(void)
-{
-	file.source = file.fd;
-	file.source_octets = file.octets;
-	file.fd = -1;
-}
-
-/* A source is the file once more: nothing but its sync is missing. */
-static void
-file_from_source(void)
-{
-	file_begin(file.source);
-	file.octets = file.source_octets;
-	file.source = -1;
-}
-
 /* Behind what is there goes a part of another file, all of it. */
-static enum smtp_reply
+static void
 file_copy(int from, uint64_t at, uint64_t end)
 {
 	size_t most = sizeof(file_buf);
@@ -1366,31 +1318,18 @@ file_copy(int from, uint64_t at, uint64_t end)
 		if (errno != EINTR)
 			worsen(&file.outcome, failed("read", NULL));
 	}
-	return file.outcome;
 }
 
-/* The message from the source, with the label that it is given. */
-static enum smtp_reply
-file_copy_source(void)
-{
-	enum smtp_reply o = file_put(smtp_written(&file.label));
-
-	return o == SMTP_YES ? file_copy(file.source, file.body,
-	    file.source_octets) : o;
-}
-
+/* The message is written, all of it: from here on the file is a source, and
+ * what it lacks is the label. */
 static void
-source_close(void)
+file_to_source(void)
 {
-	if (file.source != -1)
-		close(file.source);
-	file.source = -1;
-}
-
-static struct slice
-rcpt_address(const struct rcpt *r)
-{
-	return (struct slice){ r->local.p, r->local.n + 1 + r->domain.n };
+	file.label = SMTP_TEXT(file.label_text);
+	smtp_put_label(&file.label, &message.scan, conf.label);
+	file.source = file.fd;
+	file.source_octets = file.octets;
+	file.fd = -1;
 }
 
 /* Store local@domain; false if it is too long, as it may become by the domain
@@ -1411,55 +1350,10 @@ envelope_keep(struct slice local, struct slice domain, struct slice *out)
 	return true;
 }
 
-/* FNV-1a, case folded */
-static unsigned
-address_hash(struct slice address)
-{
-	uint32_t h = 2166136261U;
-
-	for (size_t i = 0; i < address.n; i++)
-		h = (h ^ (unsigned char)smtp_lower(address.p[i])) * 16777619U;
-	return h;
-}
-
-/* The next recipient of an address, case folded; *i is 0 to begin. */
-static struct rcpt *
-envelope_find(struct slice address, unsigned hash, size_t *i)
-{
-	struct rcpt *r;
-
-	*i = *i == 0 ? envelope_index[hash % INDEX_SIZE] :
-	    envelope.rcpt[*i - 1].next;
-	for (; *i > 0; *i = r->next) {
-		r = &envelope.rcpt[*i - 1];
-		if (r->hash == hash && smtp_same(rcpt_address(r), address))
-			return r;
-	}
-	return NULL;
-}
-
-/* Let the newest recipient be found, and see who is equal: local parts may
- * differ in case. */
-static void
-envelope_enter(struct rcpt *r)
-{
-	const struct rcpt *other;
-	size_t i = 0, n = (size_t)(r - envelope.rcpt);
-
-	r->hash = address_hash(rcpt_address(r));
-	r->same = n;
-	while ((other = envelope_find(rcpt_address(r), r->hash, &i)) != NULL)
-		if (memcmp(other->local.p, r->local.p, r->local.n) == 0)
-			r->same = other->same;
-	r->next = envelope_index[r->hash % INDEX_SIZE];
-	envelope_index[r->hash % INDEX_SIZE] = (unsigned short)(n + 1);
-}
-
 static void
 envelope_clear(void)
 {
-	for (size_t i = 0; i < envelope.rcpts; i++)
-		envelope_index[envelope.rcpt[i].hash % INDEX_SIZE] = 0;
+	smtp_rcpt_forget(&envelope.index, envelope.rcpt, envelope.rcpts);
 	envelope.rcpts = 0;
 	envelope.used = 0;
 	envelope.sender = smtp_slice("");
@@ -1468,21 +1362,7 @@ envelope_clear(void)
 	logged.mailbox = NULL;
 }
 
-/* A Delivered-To field: does it name one of ours? */
-static void
-envelope_delivered_to(struct slice address)
-{
-	struct rcpt *r;
-	size_t i = 0;
-
-	if (address.n > 1 && address.p[0] == '<' &&
-	    address.p[address.n - 1] == '>')
-		address = (struct slice){ address.p + 1, address.n - 2 };
-	while ((r = envelope_find(address, address_hash(address), &i)) != NULL)
-		r->loops = message.loops = true;
-}
-
-/* SECONDS.MmicrosPpidQn, the head of the file's name and the mail's ID. */
+/* The head of the file's name, and the mail's ID. */
 static void
 message_new_id(void)
 {
@@ -1492,132 +1372,76 @@ message_new_id(void)
 	clock_gettime(CLOCK_REALTIME, &t);
 	message.seconds = t.tv_sec;
 	message.id = SMTP_TEXT(message.id_text);
-	smtp_put_number(&message.id, (uint64_t)t.tv_sec);
-	smtp_puts(&message.id, ".M");
-	smtp_put_number(&message.id, (uint64_t)(t.tv_nsec / 1000));
-	smtp_puts(&message.id, "P");
-	smtp_put_number(&message.id, (uint64_t)own_pid);
-	smtp_puts(&message.id, "Q");
-	smtp_put_number(&message.id, ++counter);
+	smtp_put_id(&message.id, (uint64_t)t.tv_sec,
+	    (uint64_t)(t.tv_nsec / 1000), (uint64_t)own_pid, ++counter);
 	logged.id = smtp_written(&message.id);
 }
 
+/* A Delivered-To field: does it name one of ours? */
 static void
-message_field(struct slice name, struct slice value)
+message_delivered_to(struct slice address)
 {
-	if (smtp_is(name, "Received"))
-		message.hops++;
-	else if (smtp_is(name, "Delivered-To")) {
-		message.delivered++;
-		envelope_delivered_to(value);
-	} else if (smtp_is(name, "Message-ID") && message.msgid.n == 0)
-		smtp_put(&message.msgid, value);
-	else if (smtp_is(name, "MIME-Version") ||
-	    smtp_is(name, "Content-Type") ||
-	    smtp_is(name, "Content-Transfer-Encoding") ||
-	    smtp_is(name, "DKIM-Signature"))
-		message.labelled = true;
-}
-
-static void
-message_body(struct slice in)
-{
-	if (conf.label != NULL && !message.labelled)
-		smtp_utf8(&message.utf8, in);
+	if (smtp_rcpt_loops(&envelope.index, envelope.rcpt, address))
+		message.loops = true;
 }
 
 /* Look at the next octets of the message for what we must know of it. */
 static void
 message_look(struct slice in)
 {
-	struct slice name, value;
+	struct slice to;
 
-	while (!message.in_body) {
-		switch (smtp_header(&message.header, &in, &name, &value)) {
-		case SMTP_HEADER_MORE:
-			return;
-		case SMTP_HEADER_FIELD:
-			message_field(name, value);
-			break;
-		case SMTP_HEADER_END:
-			message.in_body = true;
-			message_body(value);
-		}
-	}
-	message_body(in);
+	while (smtp_scan(&message.scan, &in, &to))
+		message_delivered_to(to);
 }
 
-/* Put a text in front of the message, instead of so many octets of it. */
-static void
-message_put_first(const char *text, size_t instead)
-{
-	char *begin = file_buf + message.at;
-	size_t n = strlen(text);
-
-	memmove(begin + n, begin + instead, file.n - message.at - instead);
-	memcpy(begin, text, n);
-	file.n = file.n + n - instead;
-}
-
-/*
- * The first line of the message is being decoded: what stands there must not go
- * on with our own header, or end it.  So a line of an mbox file becomes a
- * field, and what is no field at all is body.
- */
+/* The first line of the message is being decoded: what stands there must not go
+ * on with our own header, or end it. */
 static void
 message_head(void)
 {
-	struct slice head = { file_buf + message.at, file.n - message.at };
+	struct smtp_text head = { file_buf + message.at,
+	    sizeof(file_buf) - message.at, file.n - message.at, false };
 
-	switch (smtp_first_line(head)) {
-	case SMTP_FIRST_MORE:
-		return;
-	case SMTP_FIRST_MAILBOX:
-		message_put_first("X-Mailbox-Line: ", head.p[0] == '>');
-		break;
-	case SMTP_FIRST_BODY:
-		message_put_first("\n", 0);
-		break;
-	case SMTP_FIRST_FIELD:
-		break;
-	}
-	message.begun = true;
-	head.n = file.n - message.at;
-	message_look(head);
+	message.begun = smtp_mend_first(&head);
+	file.n = message.at + head.n;
+	if (message.begun)
+		message_look(smtp_written(&head));
 }
 
-/* The lines that unlabelled 8-bit text gets (RFC 1428); none: empty. */
+/* Give every recipient its box. */
 static void
-message_label(void)
+boxes_group(void)
 {
-	bool utf8 = !message.utf8.bad && message.utf8.left == 0;
-	struct smtp_text *t = &file.label;
+	static size_t first[RECIPIENTS_MAX];
 
-	file.label = SMTP_TEXT(file.label_text);
-	if (!message.utf8.eight_bit || message.labelled)
-		return;
-	smtp_puts(t, "MIME-Version: 1.0\n"
-	    "Content-Type: text/plain; charset=");
-	smtp_puts(t, utf8 ? "utf-8" : conf.label);
-	smtp_puts(t, "\nContent-Transfer-Encoding: 8bit\n");
+	message.boxes = smtp_rcpt_group(envelope.rcpt, envelope.rcpts, first);
+	for (size_t b = 0; b < message.boxes; b++)
+		boxes[b] = (struct box){ .first = first[b],
+		    .outcome = SMTP_YES };
 }
 
-static enum smtp_reply
-message_return_path(void)
+/* Have all its recipients had the message before? */
+static bool
+box_loops(size_t b)
 {
-	return file_put_all("Return-Path: <", envelope.sender, ">\n");
+	return message.loops && smtp_rcpt_all_loop(envelope.rcpt,
+	    envelope.rcpts, boxes[b].first);
 }
 
-static enum smtp_reply
-message_delivered_to(const struct rcpt *r)
+/* Whom a box is for, if it is for one. */
+static const struct smtp_rcpt *
+box_only(size_t b)
 {
-	return file_put_all("Delivered-To: ", rcpt_address(r), "\n");
+	if (conf.program_once ? envelope.rcpts > 1 : smtp_rcpt_next(
+	    envelope.rcpt, envelope.rcpts, boxes[b].first) < envelope.rcpts)
+		return NULL;
+	return &envelope.rcpt[boxes[b].first];
 }
 
-/* Our Received field, and above it what the policy server adds; r is the
- * only recipient, or NULL. */
-static enum smtp_reply
-message_received(const struct rcpt *r)
+/* Our Received field, and above it what the policy server adds. */
+static void
+box_received(const struct smtp_rcpt *only)
 {
 	char buf[SMTP_TRACE_MAX];
 	struct smtp_trace t = {
@@ -1632,64 +1456,90 @@ message_received(const struct rcpt *r)
 		.id = smtp_written(&message.id),
 		.seconds = message.seconds
 	};
-	enum smtp_reply o = file_put(smtp_written(&envelope.prepended));
 
-	if (r != NULL)
-		t.recipient = rcpt_address(r);
-	return o == SMTP_YES ? file_put((struct slice){ buf,
-	    smtp_received(&t, buf, sizeof(buf)) }) : o;
+	if (only != NULL)
+		t.recipient = smtp_rcpt_address(only);
+	file_put(smtp_written(&envelope.prepended));
+	file_put((struct slice){ buf, smtp_received(&t, buf, sizeof(buf)) });
+}
+
+/* What a box's copy has in front: what final delivery adds, and a relay not;
+ * and where it was. */
+static void
+box_front(size_t b)
+{
+	const struct smtp_rcpt *all = envelope.rcpt;
+	const size_t n = envelope.rcpts;
+
+	if (!conf.program_once)
+		file_put_all("Return-Path: <", envelope.sender, ">\n");
+	for (size_t i = boxes[b].first; !conf.program_once && i < n;
+	    i = smtp_rcpt_next(all, n, i))
+		file_put_all("Delivered-To: ", smtp_rcpt_address(&all[i]),
+		    "\n");
+	box_received(box_only(b));
+}
+
+/* Have the message come into a box's file: behind what we put in front there
+ * is room for the head of the message, see message_head(). */
+static enum smtp_reply
+box_begin(size_t b)
+{
+	box_front(b);
+	if (sizeof(file_buf) - file.n < 3 * SMTP_FIELD_MAX)
+		(void)file_flush();
+	file.body = file.octets + file.n;
+	message.at = file.n;
+	return file.outcome;
+}
+
+/* Give a box its file: the one received, or, where that is another's or wants
+ * a label, a copy. */
+static enum smtp_reply
+box_file(size_t b)
+{
+	enum smtp_reply o;
+
+	if (b == message.home && file.label.n == 0) {
+		file_begin(file.source);
+		file.octets = file.source_octets;
+		file.source = -1;
+		return SMTP_YES;
+	}
+	o = delivery->create(b);
+	if (o != SMTP_YES)
+		return o;
+	box_front(b);
+	file_put(smtp_written(&file.label));
+	file_copy(file.source, file.body, file.source_octets);
+	return file_flush();
 }
 
 /* ---- 8. maildir: which directory, and how it gets there ---------------- */
 
 /*
- * A box is a mailbox that gets a copy: a directory, by device and inode.  The
- * copy of one, its home, is written while the message comes in; the others
- * are copied from it at the end.  In this order, and in no other: write, fsync,
- * close, for every box; link into new/, for every box; then unlink from tmp/
- * and fsync new/.  What fails takes back all that was linked; or, where the
- * client takes a reply for each recipient, what was linked into that box.
- * There a home that fails while the message comes in is no more than one box:
- * another becomes the home, and gets what came so far, see maildir_move().
+ * A box is a mailbox here: a directory, by device and inode.  The copy of one,
+ * the message's home, is written while it comes in; the others are copied from
+ * that at the end.  In this order, and in no other: write, fsync, close, for
+ * every box; link into new/, for every box; then unlink from tmp/ and fsync
+ * new/.  What fails takes back all that was linked; or, where the client takes
+ * a reply for each recipient, what was linked into that box.  There a home that
+ * fails while the message comes in is no more than one box: another becomes
+ * the home, and gets what came so far, see message_move().
  */
-struct box {
-	size_t		 first;		/* its first recipient */
-	size_t		 rcpts;
-	uint64_t	 octets;	/* of its copy */
-	enum smtp_reply	 outcome;	/* see worsen() */
-	bool		 tmp;		/* a file of ours is in tmp/ */
-	bool		 linked;	/* and in new/, not yet for good */
-};
-
-static struct box boxes[RECIPIENTS_MAX];
 static char box_path[PATH_MAX];		/* of the one that is open */
 static char maildir_root_path[PATH_MAX];	/* no alias leads out of here */
 
 static struct {
 	bool		 template;	/* the path has placeholders */
-	size_t		 boxes;
-	size_t		 home;		/* the box the message comes into */
 	size_t		 here;		/* the box that is open */
 	int		 tmp;		/* its tmp/ and its new/ */
 	int		 new;
-	bool		 give;		/* we are root, and it is not root's */
 	struct stat	 st;		/* of the box's directory, ... */
 	struct stat	 new_st;	/* ... and of its new/ */
 } maildir = { .tmp = -1, .new = -1 };
 
-/* What stands for the placeholders of a recipient; buf holds the user. */
-static struct smtp_values
-values_of(const struct rcpt *r, char buf[SMTP_MAILBOX_MAX])
-{
-	struct smtp_values v = { .domain = r->domain };
-	struct slice local = { buf, 0 };
-
-	(void)smtp_unquote(r->local, buf, SMTP_MAILBOX_MAX, &local.n);
-	smtp_split_extension(local, conf.delimiter, &v.user, &v.extension);
-	return v;
-}
-
-/* The mailbox that the template makes of them. */
+/* The mailbox that the template makes of a recipient's values. */
 static enum smtp_reply
 expand(const struct smtp_values *v, bool extended, struct smtp_text *path)
 {
@@ -1715,12 +1565,8 @@ maildir_root(void)
 
 	if (maildir_root_path[0] != '\0')
 		return maildir_root_path;
-	smtp_put(&t, (struct slice){ conf.maildir,
-	    (size_t)(strchr(conf.maildir, '{') - conf.maildir) });
-	while (t.n > 0 && t.p[t.n - 1] != '/')
-		t.n--;
-	if (t.n == 0)
-		smtp_puts(&t, ".");
+	smtp_put(&t, smtp_fixed(smtp_slice(conf.maildir)));
+	smtp_puts(&t, t.n == 0 ? "." : "");
 	errno = ENAMETOOLONG;
 	fixed = smtp_string(&t);
 	if (fixed != NULL && realpath(fixed, maildir_root_path) != NULL)
@@ -1759,25 +1605,24 @@ maildir_look(const char *path, struct stat *st)
 /* No such user?  That is believed only where postmaster has a mailbox; else
  * what is missing is the file system. */
 static enum smtp_reply
-maildir_no_user(const struct smtp_values *of)
+maildir_no_user(struct slice domain)
 {
-	struct smtp_values v = { .user = smtp_slice("postmaster"),
-	    .domain = of->domain };
+	const struct smtp_values v = { .user = smtp_slice("postmaster"),
+	    .domain = domain };
 	char buf[PATH_MAX];
 	struct smtp_text path = SMTP_TEXT(buf);
 	struct stat st;
 
-	if (expand(&v, false, &path) != SMTP_YES)
-		return SMTP_NO_USER;
-	if (maildir_look(path.p, &st) == SMTP_YES)
+	if (expand(&v, false, &path) != SMTP_YES ||
+	    maildir_look(path.p, &st) == SMTP_YES)
 		return SMTP_NO_USER;
 	log_fault("postmaster's Maildir is missing: unmounted?", path.p, 0);
 	return SMTP_FAULT;
 }
 
-/* At RCPT: has the recipient a mailbox, and which? */
+/* At RCPT: has the recipient a mailbox, and which?  Without a template, yes. */
 static enum smtp_reply
-maildir_find(struct rcpt *r)
+maildir_find(struct smtp_rcpt *r)
 {
 	char user[SMTP_MAILBOX_MAX], buf[PATH_MAX];
 	struct smtp_text path;
@@ -1785,9 +1630,9 @@ maildir_find(struct rcpt *r)
 	struct stat st;
 	enum smtp_reply o;
 
-	if (!maildir.template)
+	if (r == NULL || !maildir.template)
 		return SMTP_YES;
-	v = values_of(r, user);
+	smtp_values_of(&v, r->local, r->domain, conf.delimiter, user);
 	r->extended = v.extension.n > 0 &&
 	    strstr(conf.maildir, "{extension}") != NULL;
 	for (;; r->extended = false) {
@@ -1801,54 +1646,19 @@ maildir_find(struct rcpt *r)
 			break;
 	}
 	if (o == SMTP_NO_USER)
-		return maildir_no_user(&v);
+		return maildir_no_user(v.domain);
 	if (o == SMTP_YES) {
-		r->dev = st.st_dev;
-		r->ino = st.st_ino;
+		r->key[0] = (uint64_t)st.st_dev;
+		r->key[1] = (uint64_t)st.st_ino;
 	}
 	return o;
-}
-
-/* Of equal recipients only the first one counts. */
-static bool
-rcpt_is_first(const struct rcpt *r)
-{
-	return r == &envelope.rcpt[r->same];
-}
-
-/* Give every recipient its box. */
-static void
-maildir_group(void)
-{
-	const struct rcpt *other;
-	struct rcpt *r;
-	size_t b;
-
-	maildir.boxes = 0;
-	for (size_t i = 0; i < envelope.rcpts; i++) {
-		r = &envelope.rcpt[i];
-		for (b = 0; b < maildir.boxes; b++) {
-			other = &envelope.rcpt[boxes[b].first];
-			if (r->dev == other->dev && r->ino == other->ino)
-				break;
-		}
-		if (b == maildir.boxes)
-			boxes[maildir.boxes++] =
-			    (struct box){
-			    .first = i, .outcome = SMTP_YES };
-		boxes[b].rcpts += rcpt_is_first(r);
-		r->box = (unsigned)b;
-	}
 }
 
 static void
 box_close(void)
 {
-	if (maildir.new != -1)
-		close(maildir.new);
-	if (maildir.tmp != -1)
-		close(maildir.tmp);
-	maildir.tmp = maildir.new = -1;
+	fd_close(&maildir.new);
+	fd_close(&maildir.tmp);
 }
 
 /* What could not be opened: the box's directory, or a part of it. */
@@ -1856,257 +1666,196 @@ static enum smtp_reply
 box_open_failed(const char *path, const char *part)
 {
 	const int error = errno;
-	char buf[PATH_MAX + 8];
-	struct smtp_text t = SMTP_TEXT(buf);
-	const char *whole;
+	char buf[PATH_MAX];
+	const char *whole = path_join(buf, path, part);
 	enum smtp_reply o;
 
-	smtp_puts(&t, path);
-	smtp_puts(&t, part);
-	whole = smtp_string(&t);
 	errno = error;
 	o = failed("open", whole);
 	box_close();
 	return o;
 }
 
-/* The two directories within a box's; neither is ever a link.  NULL, or which
- * of them failed. */
+/* Open the two directories within a box's; neither is ever a link.  NULL, or
+ * what of it failed, with errno. */
 static const char *
-box_open_parts(int dir)
+box_open_parts(const char *path)
 {
-	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+	const int dir = open(path, FLAGS);
+	const char *part = "";
 
-	if (fstat(dir, &maildir.st) == -1)
-		return "";
-	maildir.give = geteuid() == 0 && (maildir.st.st_uid != 0 ||
-	    maildir.st.st_gid != getegid());
-	maildir.tmp = openat(dir, "tmp", FLAGS);
-	if (maildir.tmp == -1)
-		return "/tmp";
-	maildir.new = openat(dir, "new", FLAGS);
-	return maildir.new != -1 && fstat(maildir.new, &maildir.new_st) == 0 ?
-	    NULL : "/new";
+	if (dir == -1)
+		return part;
+	if (fstat(dir, &maildir.st) == 0) {
+		part = "/tmp";
+		maildir.tmp = openat(dir, "tmp", FLAGS | O_NOFOLLOW);
+	}
+	if (maildir.tmp != -1) {
+		part = "/new";
+		maildir.new = openat(dir, "new", FLAGS | O_NOFOLLOW);
+	}
+	if (maildir.new != -1 && fstat(maildir.new, &maildir.new_st) == 0)
+		part = NULL;
+	close(dir);
+	return part;
 }
 
 /* Open a box.  With one Maildir for all it stays open for the session. */
 static enum smtp_reply
 box_open(size_t b)
 {
-	const struct rcpt *r = &envelope.rcpt[boxes[b].first];
-	const char *path = conf.maildir;
+	const struct smtp_rcpt *r = &envelope.rcpt[boxes[b].first];
+	const char *path = conf.maildir, *part;
 	char user[SMTP_MAILBOX_MAX];
 	struct smtp_text t = SMTP_TEXT(box_path);
-	const char *part;
 	struct smtp_values v;
-	int dir;
 
 	logged.mailbox = maildir.template ? box_path : path;
 	if (maildir.new != -1 && maildir.here == b)
 		return SMTP_YES;
 	box_close();
 	if (maildir.template) {
-		v = values_of(r, user);
+		smtp_values_of(&v, r->local, r->domain, conf.delimiter, user);
 		if (expand(&v, r->extended, &t) != SMTP_YES)
 			return SMTP_FAULT;
 		path = t.p;
 	}
 	maildir.here = b;
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir == -1)
-		return box_open_failed(path, "");
-	part = box_open_parts(dir);
-	if (part == NULL && maildir.template && (maildir.st.st_dev != r->dev ||
-	    maildir.st.st_ino != r->ino)) {
+	part = box_open_parts(path);
+	if (part == NULL && maildir.template &&
+	    ((uint64_t)maildir.st.st_dev != r->key[0] ||
+	    (uint64_t)maildir.st.st_ino != r->key[1])) {
 		errno = ESTALE;
 		part = "";
 	}
-	close(dir);
 	return part == NULL ? SMTP_YES : box_open_failed(path, part);
 }
 
-/* The one Maildir that is open may have been moved away since, or another
- * been mounted over it. */
-static void
-box_check_place(void)
+/* Is one open, and still where it was?  It may have been moved away since, or
+ * another been mounted over it. */
+static bool
+maildir_is_there(void)
 {
 	char buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-	const char *path;
+	const char *path = path_join(buf, conf.maildir, "/new");
 	struct stat st;
 
-	smtp_puts(&t, conf.maildir);
-	smtp_puts(&t, "/new");
-	path = smtp_string(&t);
-	if (path == NULL || stat(path, &st) == -1 ||
-	    st.st_dev != maildir.new_st.st_dev ||
-	    st.st_ino != maildir.new_st.st_ino)
-		box_close();
+	return maildir.new != -1 && path != NULL && stat(path, &st) == 0 &&
+	    st.st_dev == maildir.new_st.st_dev &&
+	    st.st_ino == maildir.new_st.st_ino;
 }
 
-/* "tmp/ID.host", or "new/ID.host,S=octets" */
 enum {
-	HOST_IN_NAME = 128,	/* what NAME_MAX leaves for it, and less */
-	BOX_NAME = sizeof(message.id_text) + HOST_IN_NAME + 32
+	/* the name within tmp/ or new/ is behind these */
+	IN_DIR = sizeof("tmp/") - 1,
+	BOX_NAME = sizeof(message.id_text) + SMTP_HOST_IN_NAME + 32
 };
 
-/* the name within tmp/ or new/ is behind these */
-enum { IN_DIR = sizeof("tmp/") - 1 };
-
 static const char *
-box_name(const struct box *b, const char *in, char buf[BOX_NAME])
+box_name(size_t b, bool new, char buf[BOX_NAME])
 {
+	const struct slice ours = smtp_slice(conf.hostname);
 	struct smtp_text t = { buf, BOX_NAME, 0, false };
-	struct slice ours = smtp_slice(conf.hostname);
 
-	if (ours.n > HOST_IN_NAME)
-		ours.n = HOST_IN_NAME;
-	smtp_puts(&t, in);
-	smtp_put(&t, smtp_written(&message.id));
-	smtp_puts(&t, ".");
-	smtp_put(&t, ours);
-	if (in[0] == 'n') {
-		smtp_puts(&t, ",S=");
-		smtp_put_number(&t, b->octets);
-	}
+	smtp_put_file(&t, new, smtp_written(&message.id), ours,
+	    boxes[b].octets);
 	return smtp_string(&t);
 }
 
-/* What a box's copy has in front: we are final delivery. */
-static enum smtp_reply
-box_trace(size_t b)
-{
-	const struct box *box = &boxes[b];
-	enum smtp_reply o = message_return_path();
-
-	for (size_t i = box->first; o == SMTP_YES && i < envelope.rcpts; i++)
-		if (envelope.rcpt[i].box == b &&
-		    rcpt_is_first(&envelope.rcpt[i]))
-			o = message_delivered_to(&envelope.rcpt[i]);
-	return o == SMTP_YES ? message_received(box->rcpts == 1 ?
-	    &envelope.rcpt[box->first] : NULL) : o;
-}
-
-/* Begin a box's copy in its tmp/; errno is EEXIST if the name is taken. */
+/* Begin a box's copy in its tmp/.  The name may be taken there: then, unless
+ * there are copies of that name, the message gets another ID. */
 static enum smtp_reply
 box_create(size_t b)
 {
-	static char buf[BOX_NAME];
-	const char *name = box_name(&boxes[b], "tmp/", buf);
+	enum { TRIES = 3, FLAGS = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+	    O_CLOEXEC };
+	static char name[BOX_NAME];
 	enum smtp_reply o = box_open(b);
 
 	if (o != SMTP_YES)
 		return o;
 	file.path = name;
-	file_begin(openat(maildir.tmp, name + IN_DIR,
-	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+	for (int i = 0; i < TRIES; i++) {
+		if (i > 0)
+			message_new_id();
+		file_begin(openat(maildir.tmp, box_name(b, false, name) +
+		    IN_DIR, FLAGS, 0600));
+		if (file.fd != -1 || errno != EEXIST || file.source != -1)
+			break;
+	}
 	if (file.fd == -1)
-		return errno == EEXIST ? SMTP_FAULT : failed("create", name);
+		return failed("create", name);
 	boxes[b].tmp = true;
-	return !maildir.give || fchown(file.fd, maildir.st.st_uid,
-	    maildir.st.st_gid) == 0 ? SMTP_YES : failed("chown", name);
+	/* we are root, and the box is not root's */
+	if (geteuid() == 0 && (maildir.st.st_uid != 0 ||
+	    maildir.st.st_gid != getegid()) &&
+	    fchown(file.fd, maildir.st.st_uid, maildir.st.st_gid) == -1)
+		return failed("chown", name);
+	return SMTP_YES;
 }
 
+/* Take a copy's name away, from new/ or from tmp/. */
 static enum smtp_reply
-box_unlink(size_t b, const char *in)
+box_unlink(size_t b, bool new)
 {
+	bool *there = new ? &boxes[b].linked : &boxes[b].tmp;
 	char buf[BOX_NAME];
-	const char *name = box_name(&boxes[b], in, buf);
-	enum smtp_reply o = box_open(b);
+	const char *name = box_name(b, new, buf);
+	enum smtp_reply o;
 
-	if (o == SMTP_YES && unlinkat(in[0] == 'n' ? maildir.new : maildir.tmp,
+	if (!*there)
+		return SMTP_YES;
+	o = box_open(b);
+	if (o == SMTP_YES && unlinkat(new ? maildir.new : maildir.tmp,
 	    name + IN_DIR, 0) == -1)
 		o = failed("unlink", name);
+	*there = o != SMTP_YES;
 	return o;
 }
 
 static void
 box_take_back(size_t b)
 {
-	struct box *box = &boxes[b];
-
-	if (box->linked)
-		(void)box_unlink(b, "new/");
-	if (box->tmp)
-		(void)box_unlink(b, "tmp/");
-	box->linked = box->tmp = false;
+	(void)box_unlink(b, true);
+	(void)box_unlink(b, false);
+	/* it was tried once */
+	boxes[b].linked = boxes[b].tmp = false;
 }
 
-/* Take back whatever a message left behind; at exit, too. */
-static void
-maildir_abort(void)
-{
-	file_close();
-	source_close();
-	for (size_t b = 0; b < maildir.boxes; b++)
-		box_take_back(b);
-	maildir.boxes = 0;
-}
+/* What of a message came before its home failed. */
+struct arrived {
+	int		 fd;		/* of a file ... */
+	uint64_t	 at, end;	/* ... this part ... */
+	struct slice	 left;		/* ... and what was not written yet */
+};
 
-/* After a failure the directory is opened anew, should it be another. */
-static enum smtp_reply
-maildir_failed(enum smtp_reply o)
-{
-	for (size_t b = 0; b < maildir.boxes; b++)
-		worsen(&boxes[b].outcome, o);
-	maildir_abort();
-	box_close();
-	return o;
-}
-
-/* Begin the message in a box; its ID may be taken there already. */
-static enum smtp_reply
-box_begin(size_t b)
-{
-	enum { TRIES = 3 };
-	enum smtp_reply o = SMTP_FAULT;
-
-	for (int i = 0; i < TRIES && o != SMTP_YES; i++) {
-		if (i > 0)
-			message_new_id();
-		errno = 0;
-		o = box_create(b);
-		if (errno != EEXIST)
-			break;
-	}
-	if (o != SMTP_YES && errno == EEXIST)
-		o = failed("create", "tmp/");
-	return o == SMTP_YES ? box_trace(b) : o;
-}
+static const struct arrived nothing = { .fd = -1 };
 
 /* Have the message come into the next box that takes it, from this one on;
  * where all get it or none does, into this one.  SMTP_YES, or what the last of
  * them came to. */
 static enum smtp_reply
-maildir_home(size_t b)
+message_home(size_t b, const struct arrived *before)
 {
 	enum smtp_reply o = boxes[b > 0 ? b - 1 : 0].outcome;
 
-	for (; b < maildir.boxes; b++) {
-		maildir.home = b;
-		o = box_begin(b);
+	for (; b < message.boxes; b++) {
+		message.home = b;
+		o = delivery->create(b);
 		if (o == SMTP_YES)
-			o = file_front_done();
+			o = box_begin(b);
+		if (o == SMTP_YES) {
+			file_copy(before->fd, before->at, before->end);
+			file_put(before->left);
+			o = file.outcome;
+		}
 		if (worsen(&boxes[b].outcome, o) == SMTP_YES || !envelope.each)
 			break;
-		file_close();
+		fd_close(&file.fd);
 		box_take_back(b);
 	}
 	return o;
-}
-
-static enum smtp_reply
-maildir_begin(void)
-{
-	enum smtp_reply o;
-
-	if (maildir.template)
-		box_close();
-	else if (maildir.new != -1)
-		box_check_place();
-	maildir_group();
-	o = maildir_home(0);
-	return o == SMTP_YES ? SMTP_YES : maildir_failed(o);
 }
 
 /*
@@ -2115,90 +1864,58 @@ maildir_begin(void)
  * what was put in front for the home, if that was not written yet.
  */
 static enum smtp_reply
-maildir_move(enum smtp_reply o)
+message_move(enum smtp_reply o)
 {
 	static char left_buf[IN_SIZE];
-	const uint64_t at = file.body, end = file.octets;
-	const size_t front = at > end ? (size_t)(at - end) : 0;
-	const struct slice left = { left_buf, file.n - front };
-	const int from = file.fd;
+	const size_t front = file.body > file.octets ?
+	    (size_t)(file.body - file.octets) : 0;
+	const struct arrived before = { file.fd, file.body, file.octets,
+	    { left_buf, file.n - front } };
 
-	worsen(&boxes[maildir.home].outcome, o);
+	worsen(&boxes[message.home].outcome, o);
 	if (!envelope.each)
 		return o;
-	memcpy(left_buf, file_buf + front, left.n);
+	memcpy(left_buf, file_buf + front, before.left.n);
 	/* it can be read until it is closed */
 	file.fd = -1;
-	box_take_back(maildir.home);
-	while ((o = maildir_home(maildir.home + 1)) == SMTP_YES) {
-		o = file_copy(from, at, end);
-		if (o == SMTP_YES)
-			o = file_put(left);
-		if (worsen(&boxes[maildir.home].outcome, o) == SMTP_YES)
-			break;
-		file_close();
-		box_take_back(maildir.home);
-	}
-	close(from);
+	box_take_back(message.home);
+	o = message_home(message.home + 1, &before);
+	close(before.fd);
 	return o;
 }
 
 /* Write what is in file_buf. */
 static enum smtp_reply
-maildir_flush(void)
+message_flush(void)
 {
-	enum smtp_reply o = file_flush();
+	enum smtp_reply o;
 
-	while (o != SMTP_YES) {
-		o = maildir_move(o);
-		if (o != SMTP_YES)
-			break;
+	do {
 		o = file_flush();
-	}
+		if (o == SMTP_YES)
+			return o;
+		o = message_move(o);
+	} while (o == SMTP_YES);
 	return o;
 }
 
 static enum smtp_reply
-box_copy(size_t b)
+maildir_begin(void)
 {
-	enum smtp_reply o = box_create(b);
-
-	if (o == SMTP_YES)
-		o = box_trace(b);
-	return o == SMTP_YES ? file_copy_source() : o;
-}
-
-/* The file in the home box is complete, unless it wants a label: then it is
- * no more than a source, and that box gets a copy, too. */
-static enum smtp_reply
-maildir_source(void)
-{
-	enum smtp_reply o = maildir_flush();
-
-	message_label();
-	if (o != SMTP_YES)
-		return o;
-	file_to_source();
-	if (file.label.n == 0)
-		return SMTP_YES;
-	/* one that stays is in the way of that box's copy, and of no other's */
-	boxes[maildir.home].tmp = box_unlink(maildir.home, "tmp/") != SMTP_YES;
-	return SMTP_YES;
+	if (maildir.template || !maildir_is_there())
+		box_close();
+	return message_home(0, &nothing);
 }
 
 /* A box's copy is complete in its tmp/, and made to last. */
 static enum smtp_reply
 box_complete(size_t b)
 {
-	enum smtp_reply o = SMTP_YES;
+	enum smtp_reply o = box_file(b);
 
-	if (b == maildir.home && file.label.n == 0)
-		file_from_source();
-	else
-		o = box_copy(b);
 	if (o == SMTP_YES)
 		o = file_sync();
-	file_close();
+	fd_close(&file.fd);
 	boxes[b].octets = file.octets;
 	return o;
 }
@@ -2240,14 +1957,15 @@ file_link(int dir, const char *name, int to_dir, const char *to, bool *renamed)
 	return failed("link", to);
 }
 
-/* Into the directory that will be synced, whatever its name is now. */
+/* Into the directory that will be synced, whatever its name is now; but not
+ * for those who all had the message before. */
 static enum smtp_reply
 box_link(size_t b)
 {
 	char tmp_buf[BOX_NAME], new_buf[BOX_NAME];
-	const char *tmp = box_name(&boxes[b], "tmp/", tmp_buf);
-	const char *new = box_name(&boxes[b], "new/", new_buf);
-	enum smtp_reply o = box_open(b);
+	const char *tmp = box_name(b, false, tmp_buf);
+	const char *new = box_name(b, true, new_buf);
+	enum smtp_reply o = box_loops(b) ? SMTP_LOOP : box_open(b);
 	bool renamed;
 
 	if (o == SMTP_YES)
@@ -2265,67 +1983,29 @@ static enum smtp_reply
 box_settle(size_t b)
 {
 	enum smtp_reply o = box_open(b);
-	int rc;
 
-	if (o == SMTP_YES && boxes[b].tmp) {
-		o = box_unlink(b, "tmp/");
-		boxes[b].tmp = o != SMTP_YES;
+	if (o == SMTP_YES)
+		o = box_unlink(b, false);
+	return o == SMTP_YES ? fd_sync(maildir.new, "new/") : o;
+}
+
+/* One step for every box that is well so far, in turn from this one on.
+ * Unless each stands by itself, the first failure is everyone's. */
+static enum smtp_reply
+maildir_step(enum smtp_reply (*step)(size_t), size_t from)
+{
+	size_t b;
+
+	for (size_t i = 0; i < message.boxes; i++) {
+		b = (from + i) % message.boxes;
+		if (boxes[b].outcome != SMTP_YES ||
+		    worsen(&boxes[b].outcome, step(b)) == SMTP_YES)
+			continue;
+		if (!envelope.each)
+			return boxes[b].outcome;
+		box_take_back(b);
 	}
-	if (o != SMTP_YES)
-		return o;
-	do
-		rc = fsync(maildir.new);
-	while (rc == -1 && errno == EINTR);
-	return rc == -1 ? failed("fsync", "new/") : SMTP_YES;
-}
-
-/* One step for a box, if it is well so far.  Unless each stands by itself, the
- * first failure is everyone's. */
-static enum smtp_reply
-box_step(size_t b, enum smtp_reply (*step)(size_t))
-{
-	if (boxes[b].outcome != SMTP_YES ||
-	    worsen(&boxes[b].outcome, step(b)) == SMTP_YES)
-		return SMTP_YES;
-	if (!envelope.each)
-		return boxes[b].outcome;
-	box_take_back(b);
 	return SMTP_YES;
-}
-
-static enum smtp_reply
-maildir_step(enum smtp_reply (*step)(size_t))
-{
-	enum smtp_reply o = SMTP_YES;
-
-	for (size_t b = 0; b < maildir.boxes && o == SMTP_YES; b++)
-		o = box_step(b, step);
-	return o;
-}
-
-/* All copies, and then what they are made from: after an error of fsync(2)
- * that might no longer be what was written. */
-static enum smtp_reply
-maildir_complete(void)
-{
-	enum smtp_reply o = SMTP_YES;
-
-	for (size_t b = 0; b < maildir.boxes && o == SMTP_YES; b++)
-		if (b != maildir.home)
-			o = box_step(b, box_complete);
-	return o == SMTP_YES ? box_step(maildir.home, box_complete) : o;
-}
-
-/* Leave out the boxes whose recipients all had the message before. */
-static enum smtp_reply
-box_check_loop(size_t b)
-{
-	if (!message.loops)
-		return SMTP_YES;
-	for (size_t i = boxes[b].first; i < envelope.rcpts; i++)
-		if (envelope.rcpt[i].box == b && !envelope.rcpt[i].loops)
-			return SMTP_YES;
-	return SMTP_LOOP;
 }
 
 /* Deliver to every box or to none; or, with a reply for each, to those that
@@ -2333,23 +2013,25 @@ box_check_loop(size_t b)
 static enum smtp_reply
 maildir_commit(void)
 {
-	enum smtp_reply o;
+	enum smtp_reply o = message_flush();
 
-	o = maildir_source();
+	file_to_source();
+	/* with a label the home is no more than a source, and gets a copy, too;
+	 * a name that stays is in the way of that copy, and of no other */
+	if (o == SMTP_YES && file.label.n > 0)
+		(void)box_unlink(message.home, false);
+	/* the source is the last to be synced: after an error of fsync(2) it
+	 * might no longer be what was written */
 	if (o == SMTP_YES)
-		o = maildir_complete();
-	source_close();
+		o = maildir_step(box_complete, message.home + 1);
+	fd_close(&file.source);
 	if (o == SMTP_YES)
-		o = maildir_step(box_check_loop);
+		o = maildir_step(box_link, 0);
 	if (o == SMTP_YES)
-		o = maildir_step(box_link);
-	if (o == SMTP_YES)
-		o = maildir_step(box_settle);
-	if (o != SMTP_YES)
-		return maildir_failed(o);
-	for (size_t b = 0; b < maildir.boxes; b++)
+		o = maildir_step(box_settle, 0);
+	for (size_t b = 0; o == SMTP_YES && b < message.boxes; b++)
 		boxes[b].linked = false;
-	return SMTP_YES;
+	return envelope.each ? SMTP_YES : o;
 }
 
 /* ---- 9. helper: programs we start -------------------------------------- */
@@ -2666,173 +2348,77 @@ words_split(struct words *w, const char *value)
  */
 static struct {
 	int64_t		 until;		/* the end of all runs of a message */
-	int		 exit;		/* of the last run; -1: by a signal */
-	struct smtp_last last;		/* of its output */
+	struct smtp_last last;		/* of a run's output */
 	struct smtp_text said;		/* its head, for the log */
 	char		 said_text[4096];
 	char		 args[ARGUMENTS_MAX];
 	char		*argv[RECIPIENTS_MAX + PROGRAM_ARGS_MAX];
-	struct {			/* what it said of each recipient */
-		unsigned char	 n;
-		char		 text[SMTP_WORDS_MAX];
-	} words[RECIPIENTS_MAX];
+	char		 words[RECIPIENTS_MAX][SMTP_WORDS_MAX];	/* of boxes */
 } program;
 
-static bool
-is_recipients(const char *arg)
+/* What stands for the placeholders: r's, unless it is NULL, and the
+ * sender's. */
+static const struct smtp_argued *
+program_values(const struct smtp_rcpt *r)
 {
-	return strcmp(arg, "{recipients}") == 0;
+	static struct smtp_argued a;
+
+	smtp_argue(&a, r, conf.delimiter, envelope.sender,
+	    smtp_slice(conf.program_once ? "" : "MAILER-DAEMON"));
+	return &a;
 }
 
-/* What stands for the placeholders: r's, the sender's; NULL and false leave
- * them alone. */
-struct arguments {
-	struct smtp_arguments	v;
-	char			user[SMTP_MAILBOX_MAX];
-	char			recipient[SMTP_MAILBOX_MAX];
-	char			sender[SMTP_MAILBOX_MAX];
-};
-
-static void
-arguments_of(struct arguments *a, const struct rcpt *r, bool sender)
-{
-	struct smtp_text t = SMTP_TEXT(a->recipient);
-	struct slice local = { envelope.sender.p, 0 };
-	const char *at;
-
-	a->v = (struct smtp_arguments){ 0 };
-	if (r != NULL) {
-		struct smtp_values v = values_of(r, a->user);
-
-		smtp_put_address(&t, r->local, r->domain);
-		a->v.recipient = smtp_written(&t);
-		a->v.user = v.user;
-		a->v.domain = v.domain;
-		a->v.extension = v.extension;
-		if (v.extension.p == NULL)
-			a->v.extension = smtp_slice("");
-		a->v.quoted = smtp_needs_quotes(r->local);
-	}
-	if (!sender)
-		return;
-	a->v.sender = smtp_slice(conf.program_once ? "" : "MAILER-DAEMON");
-	at = envelope.sender.n == 0 ? NULL :
-	    memrchr(envelope.sender.p, '@', envelope.sender.n);
-	if (at == NULL)
-		return;
-	local.n = (size_t)(at - local.p);
-	t = SMTP_TEXT(a->sender);
-	smtp_put_address(&t, local, (struct slice){ at + 1,
-	    envelope.sender.n - local.n - 1 });
-	a->v.sender = smtp_written(&t);
-	a->v.sender_quoted = smtp_needs_quotes(local);
-}
-
-/* May they all stand where the program's arguments have them? */
-static bool
-arguments_fit(const struct arguments *a)
-{
-	static char buf[2 * SMTP_LINE_MAX];
-	struct smtp_text t;
-
-	for (size_t i = 0; conf.program[i] != NULL; i++) {
-		t = SMTP_TEXT(buf);
-		if (smtp_put_argument(&t, smtp_slice(is_recipients(
-		    conf.program[i]) ? "{recipient}" : conf.program[i]),
-		    &a->v) == SMTP_EVALUE)
-			return false;
-	}
-	return true;
-}
-
-static bool
-program_takes_sender(void)
-{
-	static struct arguments a;
-
-	if (conf.program == NULL)
-		return true;
-	arguments_of(&a, NULL, true);
-	return arguments_fit(&a);
-}
-
-/* At RCPT: may the program be given this recipient? */
+/* May the program be given this recipient, at RCPT, or at MAIL this sender: can
+ * they stand where its arguments have them?  Each has a run of its own. */
 static enum smtp_reply
-program_find(const struct rcpt *r)
+program_find(struct smtp_rcpt *r)
 {
-	static struct arguments a;
+	struct smtp_text t = SMTP_TEXT(program.args);
 
 	/* all must fit in the arguments */
-	if (conf.program_once && envelope.used > ARGUMENTS_MAX / 2)
+	if (r != NULL && conf.program_once &&
+	    envelope.used > ARGUMENTS_MAX / 2)
 		return SMTP_CROWDED;
-	arguments_of(&a, r, true);
-	return arguments_fit(&a) ? SMTP_YES : SMTP_UNFIT;
+	if (r != NULL && !conf.program_once)
+		r->key[0] = (uint64_t)(r - envelope.rcpt);
+	return smtp_put_arguments(&t, conf.program, &program_values(r)->v,
+	    NULL, 0) == SMTP_EVALUE ? SMTP_UNFIT : SMTP_YES;
 }
 
-/* The next argument, with its NUL; a relay's own is all the recipients. */
-static enum smtp_status
-program_argument(struct smtp_text *t, const char *arg,
-    const struct arguments *a, size_t *argc)
-{
-	const struct rcpt *r = envelope.rcpt;
-	enum smtp_status status;
-
-	if (!is_recipients(arg)) {
-		program.argv[(*argc)++] = t->p + t->n;
-		status = smtp_put_argument(t, smtp_slice(arg), &a->v);
-		smtp_put(t, (struct slice){ "", 1 });
-		return status;
-	}
-	for (; r < envelope.rcpt + envelope.rcpts; r++) {
-		if (r->loops)
-			continue;
-		program.argv[(*argc)++] = t->p + t->n;
-		smtp_put_address(t, r->local, r->domain);
-		smtp_put(t, (struct slice){ "", 1 });
-	}
-	return SMTP_OK;
-}
-
-/* Make the arguments of a run; r is NULL for a relay's. */
+/* Make the arguments of a run. */
 static enum smtp_reply
-program_arguments(const struct rcpt *r)
+program_arguments(const struct smtp_argued *a)
 {
-	static struct arguments a;
 	struct smtp_text t = SMTP_TEXT(program.args);
+	enum smtp_status status = smtp_put_arguments(&t, conf.program, &a->v,
+	    envelope.rcpt, envelope.rcpts);
 	size_t argc = 0;
 
-	arguments_of(&a, r, true);
-	for (size_t i = 0; conf.program[i] != NULL; i++)
-		if (program_argument(&t, conf.program[i], &a, &argc) !=
-		    SMTP_OK)
-			return SMTP_FAULT;
+	for (size_t n = 0; status == SMTP_OK && n < t.n;) {
+		program.argv[argc++] = t.p + n;
+		n += strlen(t.p + n) + 1;
+	}
 	program.argv[argc] = NULL;
-	if (t.cut)
+	if (status == SMTP_ELONG)
 		log_fault("arguments too long", NULL, 0);
-	return t.cut ? SMTP_FAULT : SMTP_YES;
+	return status == SMTP_OK ? SMTP_YES : SMTP_FAULT;
 }
 
-/* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set.
- * r is the only recipient, or NULL. */
+/* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set;
+ * a is of the only recipient, or of none. */
 static void
-program_environment(const struct rcpt *r)
+program_environment(const struct smtp_argued *a)
 {
-	static struct arguments a;
-	char local[SMTP_MAILBOX_MAX];
-	size_t n;
-
 	helper_env_begin(NULL);
-	arguments_of(&a, r, true);
-	helper_env("SENDER", envelope.sender.n > 0 ? a.v.sender :
-	    smtp_slice(""));
-	if (r != NULL) {
-		(void)smtp_unquote(r->local, local, sizeof(local), &n);
-		helper_env("RECIPIENT", a.v.recipient);
-		helper_env("LOCAL", (struct slice){ local, n });
-		helper_env("DOMAIN", a.v.domain);
-		helper_env("HOST", a.v.domain);
-		helper_env("EXTENSION", a.v.extension);
-		helper_env("EXT", a.v.extension);
+	helper_env("SENDER", envelope.sender.n > 0 ? a->v.sender :
+	    envelope.sender);
+	if (a->local.p != NULL) {
+		helper_env("RECIPIENT", a->v.recipient);
+		helper_env("LOCAL", a->local);
+		helper_env("DOMAIN", a->v.domain);
+		helper_env("HOST", a->v.domain);
+		helper_env("EXTENSION", a->v.extension);
+		helper_env("EXT", a->v.extension);
 	}
 	helper_env("CLIENT_ADDRESS", peer.address);
 	helper_env("CLIENT_HOSTNAME", peer.name);
@@ -2842,111 +2428,26 @@ program_environment(const struct rcpt *r)
 	helper_env("MESSAGE_ID", smtp_written(&message.id));
 }
 
-/* What an exit status means: sysexits.h's, qmail-command(8)'s, the shell's. */
+/* A file in the spool, without a name; b is as good as any other. */
 static enum smtp_reply
-outcome_of_exit(int status)
-{
-	switch (status) {
-	case 0:
-	case 99:
-		return SMTP_YES;
-	case 67:
-		return SMTP_NO_USER;
-	case 68:
-		return SMTP_NO_HOST;
-	case 65:
-		return SMTP_BAD_DATA;
-	case 77:
-		return SMTP_DENIED;
-	case 100:
-		return SMTP_REJECTED;
-	case 73:
-		return SMTP_CANT_CREATE;
-	case 64:
-	case 69:
-	case 70:
-	case 78:
-	case 126:
-	case 127:
-		return SMTP_MISCONFIGURED;
-	default:
-		return SMTP_FAULT;
-	}
-}
-
-/* A file in the spool, without a name. */
-static enum smtp_reply
-spool_create(void)
+spool_create(size_t b)
 {
 	char buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-	int fd = -1;
+	const char *path = path_join(buf, conf.spool, "/smtpd.XXXXXX");
 
+	(void)b;
 	file.path = conf.spool;
-	smtp_puts(&t, conf.spool);
-	smtp_puts(&t, "/smtpd.XXXXXX");
-	errno = ENAMETOOLONG;
-	if (smtp_string(&t) != NULL)
-		fd = mkostemp(t.p, O_CLOEXEC);
-	file_begin(fd);
-	if (fd == -1)
+	file_begin(path != NULL ? mkostemp(buf, O_CLOEXEC) : -1);
+	if (file.fd == -1)
 		return failed("create", conf.spool);
-	return unlink(t.p) == -1 ? failed("unlink", t.p) : SMTP_YES;
+	return unlink(path) == -1 ? failed("unlink", path) : SMTP_YES;
 }
 
-/* What a run's file has in front: a relay's no more than where it was; r is
- * the only recipient, or NULL. */
-static enum smtp_reply
-program_trace(const struct rcpt *r)
-{
-	enum smtp_reply o = SMTP_YES;
-
-	if (!conf.program_once) {
-		o = message_return_path();
-		if (o == SMTP_YES)
-			o = message_delivered_to(r);
-	}
-	return o == SMTP_YES ? message_received(r) : o;
-}
-
-/* Whom the run with the file that was received is for, the last of them; NULL:
- * for several. */
-static const struct rcpt *
-program_home(void)
-{
-	const struct rcpt *r = &envelope.rcpt[envelope.rcpts - 1];
-
-	if (conf.program_once && envelope.rcpts > 1)
-		return NULL;
-	while (!rcpt_is_first(r))
-		r--;
-	return r;
-}
-
-static void
-program_abort(void)
-{
-	file_close();
-	source_close();
-}
-
-static enum smtp_reply
-program_failed(enum smtp_reply o)
-{
-	program_abort();
-	return o;
-}
-
+/* The one that is received is for the last run. */
 static enum smtp_reply
 program_begin(void)
 {
-	enum smtp_reply o = spool_create();
-
-	if (o == SMTP_YES)
-		o = program_trace(program_home());
-	if (o == SMTP_YES)
-		o = file_front_done();
-	return o == SMTP_YES ? SMTP_YES : program_failed(o);
+	return message_home(message.boxes - 1, &nothing);
 }
 
 /* Take what the program says; false at its end. */
@@ -2980,38 +2481,31 @@ program_wait(pid_t pid, int out, int *status)
 
 /* Log what a run said, a line of its each, and how it ended. */
 static void
-program_log(const struct rcpt *r, const char *how, int number)
+program_log(const struct smtp_rcpt *r, const char *how, uint64_t number)
 {
 	struct slice left = smtp_written(&program.said), line;
-	const char *lf;
 
-	for (; left.n > 0; left = (struct slice){ line.p + line.n,
-	    left.n - line.n }) {
-		lf = memchr(left.p, '\n', left.n);
-		line = left;
-		if (lf != NULL)
-			line.n = (size_t)(lf - left.p) + 1;
-		if (line.n > SMTP_ESCAPED_MAX)
-			line.n = SMTP_ESCAPED_MAX;
+	while (left.n > 0) {
+		line = smtp_cut_line(&left, SMTP_ESCAPED_MAX);
+		line.n -= line.p[line.n - 1] == '\n';
 		log_begin(LOG_INFO, "output");
 		log_plain("id", smtp_written(&message.id));
-		log_quoted("text", (struct slice){ line.p, line.n -
-		    (line.p[line.n - 1] == '\n') });
+		log_quoted("text", line);
 		log_end();
 	}
 	if (number == 0)
 		return;
 	log_begin(LOG_WARNING, "program");
 	log_plain("id", smtp_written(&message.id));
-	log_number(how, (uint64_t)number);
+	log_number(how, number);
 	if (r != NULL)
-		log_quoted("to", rcpt_address(r));
+		log_quoted("to", smtp_rcpt_address(r));
 	log_end();
 }
 
 /* Run the program on the file; r is NULL for a relay of several. */
 static enum smtp_reply
-program_start(const struct rcpt *r)
+program_start(const struct smtp_rcpt *r)
 {
 	int out[2], status = 0;
 	bool in_time;
@@ -3034,65 +2528,50 @@ program_start(const struct rcpt *r)
 	in_time = program_wait(pid, out[0], &status);
 	close(out[0]);
 	if (!in_time)
-		program_log(r, "seconds", (int)conf.program_timeout);
+		program_log(r, "seconds", conf.program_timeout);
 	else if (WIFEXITED(status))
-		program_log(r, "exit", WEXITSTATUS(status));
+		program_log(r, "exit", (uint64_t)WEXITSTATUS(status));
 	else
-		program_log(r, "signal", WTERMSIG(status));
+		program_log(r, "signal", (uint64_t)WTERMSIG(status));
 	return in_time && WIFEXITED(status) ?
-	    outcome_of_exit(WEXITSTATUS(status)) : SMTP_FAULT;
+	    outcome_of(EXITED + WEXITSTATUS(status)) : SMTP_FAULT;
 }
 
-/* Give a run its file: the one received, or a copy. */
+/* The run of a box; r is NULL for all of a relay's recipients. */
 static enum smtp_reply
-program_file(const struct rcpt *r)
+program_run(size_t b, const struct smtp_rcpt *r)
 {
+	const struct smtp_argued *a;
 	enum smtp_reply o;
 
-	file_close();
-	if (r == program_home() && file.label.n == 0) {
-		file_from_source();
-		return SMTP_YES;
-	}
-	o = spool_create();
-	if (o == SMTP_YES)
-		o = program_trace(r);
-	if (o == SMTP_YES)
-		o = file_copy_source();
-	return o == SMTP_YES ? file_flush() : o;
-}
-
-/* One run, for r, or NULL: for all of a relay's recipients. */
-static enum smtp_reply
-program_run(const struct rcpt *r)
-{
-	enum smtp_reply o = SMTP_FAULT;
-
 	program.said = SMTP_TEXT(program.said_text);
-	program.last = (struct smtp_last){ 0 };
 	if (now_ms() >= program.until) {
-		program_log(r, "seconds", (int)conf.program_timeout);
-		return o;
+		program_log(r, "seconds", conf.program_timeout);
+		return SMTP_FAULT;
 	}
-	o = program_file(r);
+	fd_close(&file.fd);
+	o = box_file(b);
+	a = program_values(r);
 	if (o == SMTP_YES)
-		o = program_arguments(conf.program_once ? NULL : r);
+		o = program_arguments(a);
 	if (o != SMTP_YES)
 		return o;
-	program_environment(r);
+	program_environment(a);
 	return program_start(r);
 }
 
+/* What comes of a box, and what is said of it. */
 static void
-program_result(struct rcpt *r, enum smtp_reply o)
+program_serve(size_t b)
 {
-	struct slice words = smtp_last_line(&program.last);
-	size_t i = (size_t)(r - envelope.rcpt);
+	struct slice words;
 
-	worsen(&r->outcome, o);
-	program.words[i].n = (unsigned char)words.n;
-	if (words.n > 0)
-		memcpy(program.words[i].text, words.p, words.n);
+	program.last = (struct smtp_last){ 0 };
+	boxes[b].outcome = box_loops(b) ? SMTP_LOOP :
+	    program_run(b, box_only(b));
+	words = smtp_last_line(&program.last);
+	boxes[b].words = words.n;
+	memcpy(program.words[b], words.p, words.n);
 }
 
 /* Not every program makes its files last (procmail and maildrop do not sync
@@ -3100,62 +2579,95 @@ program_result(struct rcpt *r, enum smtp_reply o)
 static void
 program_sync(void)
 {
-	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
 	enum smtp_reply o = SMTP_YES;
+	size_t b = 0;
 	int fd;
 
-	while (r < end && (r->outcome != SMTP_YES || !rcpt_is_first(r)))
-		r++;
-	if (conf.sync == NULL || r == end)
+	while (b < message.boxes && boxes[b].outcome != SMTP_YES)
+		b++;
+	if (conf.sync == NULL || b == message.boxes)
 		return;
 	fd = open(conf.sync, O_RDONLY | O_CLOEXEC);
 #ifdef __linux__
 	if (fd == -1 || syncfs(fd) == -1)
 		o = failed("sync", conf.sync);
 #endif
-	if (fd != -1)
-		close(fd);
-	for (; r < end && o != SMTP_YES; r++)
-		if (r->outcome == SMTP_YES) {
-			program.words[r - envelope.rcpt].n = 0;
-			worsen(&r->outcome, o);
+	fd_close(&fd);
+	for (; b < message.boxes && o != SMTP_YES; b++)
+		if (boxes[b].outcome == SMTP_YES) {
+			boxes[b].words = 0;
+			worsen(&boxes[b].outcome, o);
 		}
 }
 
-/* Run for every recipient that is no loop, and not equal to one before; the
- * outcomes are theirs; told, if it is given, is called when one is known. */
+/* Run for every recipient that is no loop, and not equal to one before.  Where
+ * each is told of by itself a run waits until its outcome is asked for: no
+ * reply that is decided waits for the next run. */
 static enum smtp_reply
-program_commit(void (*told)(const struct rcpt *))
+program_commit(void)
 {
-	struct rcpt *r = envelope.rcpt, *end = r + envelope.rcpts;
-	enum smtp_reply o = file_flush();
+	const bool wait = envelope.each && conf.sync == NULL &&
+	    !conf.program_once;
+	enum smtp_reply o = message_flush();
 
-	message_label();
 	if (o != SMTP_YES)
-		return program_failed(o);
+		return o;
 	file_to_source();
 	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
-	for (; conf.program_once && r < end; r++)
-		if (!r->loops) {
-			o = program_run(program_home());
-			break;
-		}
-	for (r = envelope.rcpt; r < end; r++) {
-		program.words[r - envelope.rcpt].n = 0;
-		if (r->loops)
-			worsen(&r->outcome, SMTP_LOOP);
-		else if (rcpt_is_first(r))
-			program_result(r, conf.program_once ? o :
-			    program_run(r));
-		if (told != NULL && conf.sync == NULL)
-			told(r);
+	for (size_t b = 0; b < message.boxes; b++) {
+		boxes[b].outcome = SMTP_EACH;
+		if (!wait)
+			program_serve(b);
 	}
+	if (wait)
+		return SMTP_EACH;
 	program_sync();
-	program_abort();
+	fd_close(&file.fd);
+	fd_close(&file.source);
+	return conf.program_once || envelope.rcpts == 1 ? SMTP_YES : SMTP_EACH;
+}
+
+/* What became of one recipient. */
+static enum smtp_reply
+rcpt_outcome(const struct smtp_rcpt *r)
+{
+	if (r->loops)
+		return SMTP_LOOP;
+	if (boxes[r->box].outcome == SMTP_EACH)
+		program_serve(r->box);
+	return boxes[r->box].outcome;
+}
+
+/* What the program said of one recipient; empty for nothing. */
+static struct slice
+rcpt_words(const struct smtp_rcpt *r)
+{
+	return (struct slice){ program.words[r->box],
+	    r->loops ? 0 : boxes[r->box].words };
+}
+
+/* A dry run keeps nothing. */
+static enum smtp_reply
+dry_create(size_t b)
+{
+	(void)b;
+	file_begin(-1);
 	return SMTP_YES;
 }
 
-/* The two kinds of delivery, and a dry run, seen from the session. */
+static enum smtp_reply
+dry_commit(void)
+{
+	boxes[0].outcome = SMTP_DRY;
+	return SMTP_YES;
+}
+
+static const struct delivery
+    to_maildir = { " in ", maildir_find, maildir_begin, box_create,
+	maildir_commit },
+    to_program = { " by ", program_find, program_begin, spool_create,
+	program_commit },
+    to_nobody = { "", maildir_find, program_begin, dry_create, dry_commit };
 
 static bool
 delivery_none(void)
@@ -3163,66 +2675,46 @@ delivery_none(void)
 	return conf.maildir == NULL && conf.program == NULL;
 }
 
-static enum smtp_reply
-delivery_find(struct rcpt *r)
+/* Take back whatever a message left behind; at exit, too. */
+static void
+delivery_abort(void)
 {
-	return conf.program != NULL ? program_find(r) : maildir_find(r);
+	fd_close(&file.fd);
+	fd_close(&file.source);
+	for (size_t b = 0; b < message.boxes; b++)
+		box_take_back(b);
+	message.boxes = 0;
+}
+
+/* After a failure the directory is opened anew, should it be another. */
+static enum smtp_reply
+delivery_failed(enum smtp_reply o)
+{
+	delivery_abort();
+	box_close();
+	return o;
 }
 
 static enum smtp_reply
 delivery_begin(void)
 {
-	if (delivery_none()) {
-		file_begin(-1);
-		return file_front_done();
-	}
-	return conf.program != NULL ? program_begin() : maildir_begin();
+	enum smtp_reply o;
+
+	boxes_group();
+	o = delivery->begin();
+	return o == SMTP_YES ? o : delivery_failed(o);
 }
 
-/* Write what is in file_buf. */
+/* Deliver: the outcome of all recipients, or SMTP_EACH: rcpt_outcome() tells of
+ * each. */
 static enum smtp_reply
-delivery_flush(void)
+delivery_commit(void)
 {
-	return conf.maildir != NULL ? maildir_flush() : file_flush();
-}
+	enum smtp_reply o = delivery->commit();
 
-/* Where this comes to SMTP_YES, rcpt_outcome() tells of each; and always where
- * each stands by itself in a Maildir. */
-static enum smtp_reply
-delivery_commit(void (*told)(const struct rcpt *))
-{
-	if (delivery_none())
-		return SMTP_YES;
-	return conf.program != NULL ? program_commit(told) :
-	    maildir_commit();
-}
-
-/* What became of one recipient. */
-static enum smtp_reply
-rcpt_outcome(const struct rcpt *r)
-{
-	if (r->loops)
-		return SMTP_LOOP;
-	if (conf.program != NULL)
-		return envelope.rcpt[r->same].outcome;
-	return conf.maildir == NULL ? SMTP_YES : boxes[r->box].outcome;
-}
-
-/* What the program said of one recipient; empty for nothing. */
-static struct slice
-rcpt_words(const struct rcpt *r)
-{
-	if (conf.program == NULL || r->loops)
-		return smtp_slice("");
-	return (struct slice){ program.words[r->same].text,
-	    program.words[r->same].n };
-}
-
-static void
-delivery_abort(void)
-{
-	program_abort();
-	maildir_abort();
+	if (o != SMTP_YES && o != SMTP_EACH)
+		return delivery_failed(o);
+	return o == SMTP_EACH || envelope.each ? SMTP_EACH : boxes[0].outcome;
 }
 
 /* ---- 11. policy: ask a server ------------------------------------------ */
@@ -3958,7 +3450,7 @@ user_find(struct slice local, struct slice domain)
 	smtp_put(&t, who.local);
 	smtp_puts(&t, "@");
 	smtp_put(&t, domain);
-	i = address_hash(smtp_written(&t)) % ASKED;
+	i = smtp_hash(smtp_written(&t)) % ASKED;
 	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
 		return asked[i].found;
 	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
@@ -4096,7 +3588,7 @@ answer_sender(void)
 	if (path->local.n > 0 && !envelope_keep(path->local, domain_of(path),
 	    &envelope.sender))
 		return SMTP_BAD_ADDRESS;
-	if (!program_takes_sender()) {
+	if (delivery->find(NULL) != SMTP_YES) {
 		envelope_clear();
 		return SMTP_UNFIT;
 	}
@@ -4254,7 +3746,7 @@ answer_rcpt(void)
 {
 	const struct smtp_path *path = &host.path;
 	const struct slice domain = domain_of(path);
-	struct rcpt *r = &envelope.rcpt[session.rcpts];
+	struct smtp_rcpt *r = &envelope.rcpt[session.rcpts];
 	enum smtp_reply answer = net_look();
 	struct slice address;
 
@@ -4264,12 +3756,11 @@ answer_rcpt(void)
 		return answer;
 	if (!envelope_keep(path->local, domain, &address))
 		return SMTP_BAD_ADDRESS;
-	*r = (struct rcpt){
+	*r = (struct smtp_rcpt){
 		.local = { address.p, path->local.n },
-		.domain = { address.p + path->local.n + 1, domain.n },
-		.outcome = SMTP_YES
+		.domain = { address.p + path->local.n + 1, domain.n }
 	};
-	answer = delivery_find(r);
+	answer = delivery->find(r);
 	if (answer == SMTP_YES)
 		answer = check_policy(address);
 	if (answer != SMTP_YES) {
@@ -4277,8 +3768,7 @@ answer_rcpt(void)
 		return answer;
 	}
 	log_dsn();
-	envelope.rcpts++;
-	envelope_enter(r);
+	smtp_rcpt_enter(&envelope.index, envelope.rcpt, envelope.rcpts++);
 	return SMTP_YES;
 }
 
@@ -4312,7 +3802,7 @@ answer_begin(void)
 
 	memset(&message, 0, sizeof(message));
 	message.outcome = SMTP_YES;
-	message.msgid = SMTP_TEXT(message.msgid_text);
+	message.scan.labelled = conf.label == NULL;
 	envelope.helo = (struct slice){ session.helo, session.helo_n };
 	smtp_put_protocol(&t, &session, &host.terms);
 	envelope.protocol = smtp_string(&t);
@@ -4329,8 +3819,8 @@ answer_begin(void)
 static bool
 message_is_looping(void)
 {
-	return (message.loops && !session.each) || message.hops >= HOPS_MAX ||
-	    (message.delivered >= HOPS_MAX && !conf.program_once);
+	return (message.loops && !session.each) || message.scan.received >= HOPS_MAX ||
+	    (message.scan.delivered >= HOPS_MAX && !conf.program_once);
 }
 
 /* Do boxes that stand by themselves tell what became of each? */
@@ -4357,7 +3847,7 @@ answer_store(void)
 			message_head();
 		/* two octets of room are what a decoder wants */
 		if (sizeof(file_buf) - file.n < 2)
-			worsen(&message.outcome, delivery_flush());
+			worsen(&message.outcome, message_flush());
 		if (message.outcome != SMTP_YES)
 			file.n = 0;
 	}
@@ -4369,60 +3859,71 @@ answer_store(void)
 
 /* "ID", which the client may want to ask for; a person, where it lies. */
 static struct slice
-delivered_as(enum smtp_reply answer)
+delivered_as(void)
 {
 	static char buf[sizeof(message.id_text) + PATH_MAX + 16];
 	struct smtp_text t = SMTP_TEXT(buf);
 
 	smtp_put(&t, smtp_written(&message.id));
-	if (peer.terminal && answer == SMTP_DELIVERED) {
-		smtp_puts(&t, conf.program != NULL ? " by " : " in ");
+	if (peer.terminal) {
+		smtp_puts(&t, delivery->how);
 		smtp_puts(&t, conf.program != NULL ? conf.program[0] :
 		    conf.maildir);
 	}
 	return smtp_written(&t);
 }
 
-/* What became of the message for one recipient: in the words of the program,
- * if it has some for what its exit status says. */
+/* An outcome, in the words of the program if it has some for it. */
 static enum smtp_reply
-answer_outcome(const struct rcpt *r)
+outcome_in(enum smtp_reply o, struct slice line)
 {
-	enum smtp_reply answer = rcpt_outcome(r);
-	struct slice text, enhanced, words;
+	const enum smtp_reply answer = o != SMTP_YES ? o : delivery_none() ?
+	    SMTP_DRY : SMTP_DELIVERED;
+	struct slice text = smtp_reply_text(answer), enhanced, words;
 
-	if (answer == SMTP_YES)
-		answer = delivery_none() ? SMTP_DRY : SMTP_DELIVERED;
-	host.id = delivered_as(answer);
-	host.address = rcpt_address(r);
-	text = smtp_reply_text(answer);
-	if (smtp_parse_enhanced(rcpt_words(r), text.p[0], &enhanced,
-	    &words) != SMTP_OK)
+	if (smtp_parse_enhanced(line, text.p[0], &enhanced, &words) !=
+	    SMTP_OK) {
+		host.id = delivered_as();
 		return answer;
+	}
+	host.id = smtp_written(&message.id);
 	text.n = 3;
 	return smtp_own(&session, text, enhanced, words);
+}
+
+/* What became of the message for one recipient. */
+static enum smtp_reply
+answer_outcome(const struct smtp_rcpt *r)
+{
+	enum smtp_reply o;
+
+	/* a program may run for it now: no reply that is decided waits */
+	if (!net_flush())
+		return SMTP_GONE;
+	o = rcpt_outcome(r);
+	host.address = smtp_rcpt_address(r);
+	return outcome_in(o, rcpt_words(r));
 }
 
 /* All octets are there: deliver. */
 static enum smtp_reply
 answer_finish(void)
 {
-	struct slice name, value;
+	enum smtp_reply o = message.outcome;
+	struct slice to;
 
-	if (smtp_header_end(&message.header, &name, &value))
-		message_field(name, value);
+	if (smtp_scan_end(&message.scan, &to))
+		message_delivered_to(to);
 	if (message_is_looping())
 		return SMTP_LOOP;
 	/* what was said before does not wait for this message's delivery */
 	if (!net_flush())
 		return SMTP_GONE;
-	if (message.outcome == SMTP_YES)
-		worsen(&message.outcome, delivery_commit(NULL));
-	if (message.outcome != SMTP_YES && !boxes_tell())
-		return message.outcome;
-	if (session.each || (conf.program != NULL && !conf.program_once))
-		return SMTP_EACH;
-	return answer_outcome(envelope.rcpt);
+	if (o == SMTP_YES)
+		o = worsen(&message.outcome, delivery_commit());
+	else if (boxes_tell())
+		o = SMTP_EACH;
+	return o == SMTP_EACH ? o : outcome_in(o, rcpt_words(envelope.rcpt));
 }
 
 /* A session's refusals beyond the first hundred are only counted. */
@@ -4452,10 +3953,11 @@ log_message(struct slice said)
 	if (peer.tls_cipher.n > 0)
 		log_quoted("cipher", peer.tls_cipher);
 	log_quoted("helo", envelope.helo);
-	log_quoted("message-id", smtp_written(&message.msgid));
+	log_quoted("message-id", (struct slice){ message.scan.msgid,
+	    message.scan.msgid_n });
 	log_quoted("from", envelope.sender);
 	for (size_t i = 0; i < envelope.rcpts && !logged.cut; i++)
-		log_quoted("to", rcpt_address(&envelope.rcpt[i]));
+		log_quoted("to", smtp_rcpt_address(&envelope.rcpt[i]));
 	log_end();
 }
 
@@ -4508,7 +4010,7 @@ answer_note(void)
 		log_refused(host.told, host.to);
 		break;
 	case SMTP_NOTE_RCPT:
-		rcpt = rcpt_address(&envelope.rcpt[host.rcpt]);
+		rcpt = smtp_rcpt_address(&envelope.rcpt[host.rcpt]);
 		log_refused(rcpt, rcpt);
 		break;
 	}
@@ -4699,14 +4201,11 @@ session_proxy(void)
 static void
 session_check_maildir(void)
 {
-	int dir = open(conf.maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const char *part = dir == -1 ? "" : box_open_parts(dir);
+	const char *part = box_open_parts(conf.maildir);
 
 	if (part != NULL)
 		(void)box_open_failed(conf.maildir, part);
 	box_close();
-	if (dir != -1)
-		close(dir);
 	log_flush(true);
 }
 
@@ -5296,9 +4795,9 @@ conf_program(char *const argv[], size_t n)
 	if (n >= PROGRAM_ARGS_MAX)
 		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
 	for (size_t i = 0; i < n; i++) {
-		if (is_recipients(argv[i]) && conf.program_once)
+		if (smtp_is_recipients(argv[i]) && conf.program_once)
 			die(EXIT_OPTION, "{recipients}: may be given once");
-		if (is_recipients(argv[i]))
+		if (smtp_is_recipients(argv[i]))
 			conf.program_once = true;
 		one = one || strstr(argv[i], "{recipient}") != NULL ||
 		    smtp_is_template(smtp_slice(argv[i]));
@@ -5307,7 +4806,7 @@ conf_program(char *const argv[], size_t n)
 		die(EXIT_OPTION, "%s: {recipients} and a placeholder for one "
 		    "recipient", argv[0]);
 	if (argv[0][0] == '\0' || smtp_has_argument(smtp_slice(argv[0])) ||
-	    is_recipients(argv[0]))
+	    smtp_is_recipients(argv[0]))
 		die(EXIT_OPTION, "'%s': no name of a program", argv[0]);
 	conf_check_shell(argv);
 	conf.program = argv;
@@ -5444,6 +4943,8 @@ conf_finish(void)
 		conf.spool = "/tmp";
 	maildir.template = conf.maildir != NULL &&
 	    smtp_is_template(smtp_slice(conf.maildir));
+	delivery = conf.maildir != NULL ? &to_maildir :
+	    conf.program != NULL ? &to_program : &to_nobody;
 }
 
 /*
@@ -5526,8 +5027,7 @@ test_links(const char *path)
 	struct smtp_text t;
 	enum smtp_reply o = SMTP_FAULT;
 	bool renamed = false;
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
-	int error;
+	int error, fd = -1;
 
 	for (size_t i = 0; i < 2; i++) {
 		t = SMTP_TEXT(names[i]);
@@ -5535,7 +5035,7 @@ test_links(const char *path)
 		smtp_put_number(&t, (uint64_t)own_pid);
 		(void)smtp_string(&t);
 	}
-	if (dir != -1 && box_open_parts(dir) == NULL)
+	if (box_open_parts(path) == NULL)
 		fd = openat(maildir.tmp, names[0], O_WRONLY | O_CREAT |
 		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	error = errno;
@@ -5546,8 +5046,6 @@ test_links(const char *path)
 			(void)unlinkat(maildir.tmp, names[i], 0);
 		close(fd);
 	}
-	if (dir != -1)
-		close(dir);
 	box_close();
 	if (fd == -1)
 		test_problem("no file can be made in", path, strerror(error));

@@ -498,6 +498,48 @@ do_put_number(struct slice in, const char *param)
 	do_text(in, put_number);
 }
 
+/* key|value, and the parameter "quoted": all of it, or nothing */
+static void
+do_put_pair(struct slice in, const char *param)
+{
+	const bool quoted = strcmp(param, "quoted") == 0;
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+	struct slice part[PARTS];
+	char key[64];
+	bool fits;
+	size_t n;
+
+	two_parts(in, part);
+	snprintf(key, sizeof(key), "%.*s", (int)part[0].n, part[0].p);
+	if (!smtp_put_pair(&t, key, part[1], quoted))
+		say("!no room ");
+	say_slice(smtp_written(&t));
+	n = t.n;
+	for (size_t size = 0; size <= n; size++) {
+		t = (struct smtp_text){ place(OUT_CUT, size), size, 0, false };
+		fits = smtp_put_pair(&t, key, part[1], quoted);
+		if (fits != (size == n) || t.n != (fits ? n : 0) || t.cut)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
+static void
+put_client(struct smtp_text *t, struct slice in)
+{
+	struct slice part[PARTS];
+
+	two_parts(in, part);
+	smtp_put_client(t, part[0], part[1]);
+}
+
+/* address|port */
+static void
+do_put_client(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_client);
+}
+
 /* ---- lines ------------------------------------------------------------ */
 
 static void
@@ -544,6 +586,23 @@ do_distance(struct slice in, const char *param)
 	say("%u", d);
 	if (d != smtp_distance(part[1], part[0]))
 		say(" !another the other way");
+}
+
+/* the parameter is how long a line may be */
+static void
+do_cut_line(struct slice in, const char *param)
+{
+	const size_t most = (size_t)number(smtp_slice(param));
+	struct slice left = in, line;
+
+	while (left.n > 0) {
+		line = smtp_cut_line(&left, most);
+		if (line.n == 0 || line.n > most || line.p + line.n != left.p)
+			say("!no line ");
+		say("[");
+		say_part(in, line);
+		say("]");
+	}
 }
 
 /* ---- addresses -------------------------------------------------------- */
@@ -1628,6 +1687,140 @@ do_received_all(struct slice in, const char *param)
 	say("agrees");
 }
 
+/* local|domain, and the delimiter */
+static void
+do_values(struct slice in, const char *param)
+{
+	struct smtp_values v;
+	struct slice part[PARTS];
+	char *buf = place(OUT, SMTP_MAILBOX_MAX);
+
+	two_parts(in, part);
+	smtp_values_of(&v, part[0], part[1], param[0], buf);
+	say_slice(v.user);
+	say("|");
+	say_slice(v.extension);
+	say("|");
+	say_slice(v.domain);
+}
+
+static void
+do_fixed(struct slice in, const char *param)
+{
+	(void)param;
+	say_part(in, smtp_fixed(in));
+}
+
+static void
+do_hash(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+
+	(void)param;
+	two_parts(in, part);
+	say(smtp_hash(part[0]) == smtp_hash(part[1]) ? "same" : "differ");
+}
+
+static enum smtp_first
+mended_first(struct slice in, struct smtp_text *t)
+{
+	enum smtp_first first = smtp_first_line(in);
+	const bool mended = smtp_mend_first(t);
+
+	if (mended != (first != SMTP_FIRST_MORE))
+		say("!smtp_first_line disagrees ");
+	if (mended && smtp_first_line(smtp_written(t)) != SMTP_FIRST_FIELD)
+		say("!it is no field ");
+	return first;
+}
+
+/* what is put in front, with just the room that it may want */
+static void
+do_mend(struct slice in, const char *param)
+{
+	enum { MORE = 16 };
+	const size_t size = in.n + MORE;
+	struct smtp_text t = { place(OUT, size), size, in.n, false };
+
+	(void)param;
+	memcpy(t.p, in.p, in.n);
+	if (mended_first(in, &t) == SMTP_FIRST_MORE)
+		say("more");
+	else
+		say_slice(smtp_written(&t));
+}
+
+/* what is known of a message at its end, and its label; the parameter is the
+ * charset of one that is not UTF-8, "-" for no label */
+static void
+do_scan(struct slice in, const char *param)
+{
+	static struct smtp_scan scan;
+	struct smtp_scan *s = &scan;
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+	struct slice next, to;
+	size_t n = 0;
+
+	memset(s, 0, sizeof(*s));
+	s->labelled = strcmp(param, "-") == 0;
+	while (piece(&in, &n, &next)) {
+		while (smtp_scan(s, &next, &to)) {
+			say("to=");
+			say_slice(to);
+			say("/");
+		}
+		if (next.n > 0)
+			say("!octets left over ");
+	}
+	if (smtp_scan_end(s, &to)) {
+		say("to=");
+		say_slice(to);
+		say("/");
+	}
+	say("%u,%u", s->received, s->delivered);
+	say("|");
+	say_slice((struct slice){ s->msgid, s->msgid_n });
+	say("|");
+	smtp_put_label(&t, s, param);
+	say_slice(smtp_written(&t));
+}
+
+/* seconds|microseconds|pid|number */
+static void
+put_id(struct smtp_text *t, struct slice in)
+{
+	struct slice part[PARTS];
+
+	if (parts(in, part) != 4)
+		die("not four parts");
+	smtp_put_id(t, number(part[0]), number(part[1]), number(part[2]),
+	    number(part[3]));
+}
+
+static void
+do_put_id(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_id);
+}
+
+/* id|host for a name in tmp/, id|host|octets for one in new/ */
+static void
+put_file(struct smtp_text *t, struct slice in)
+{
+	struct slice part[PARTS];
+	const bool new = parts(in, part) == 3;
+
+	smtp_put_file(t, new, part[0], part[1], new ? number(part[2]) : 0);
+}
+
+static void
+do_put_file(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_file);
+}
+
 /* ---- programs, policy, neighbours ------------------------------------- */
 
 /* template|recipient|user|domain|extension|sender; parameter "quoted",
@@ -1660,11 +1853,148 @@ do_argument(struct slice in, const char *param)
 	}
 }
 
+/* the recipients of a message, local|domain and a blank between two, and
+ * Delivered-To addresses behind a ">"; "key" puts two in a box with a key of
+ * their own, those in one domain.  A recipient is told as box:same, "L" if it
+ * loops; then first and further ones of each box, "L" if all loop. */
+static void
+do_rcpts(struct slice in, const char *param)
+{
+	static struct smtp_rcpt_index index;
+	static struct smtp_rcpt all[64];
+	static const struct smtp_rcpt_index none;
+	size_t n = 0, first[64], boxes;
+	struct slice word;
+	const char *at;
+
+	while (in.n > 0) {
+		at = memchr(in.p, ' ', in.n);
+		word = (struct slice){ in.p, at != NULL ? (size_t)(at - in.p) :
+		    in.n };
+		in.p += word.n + (at != NULL);
+		in.n -= word.n + (at != NULL);
+		if (word.p[0] == '>') {
+			word = (struct slice){ word.p + 1, word.n - 1 };
+			say("%s", smtp_rcpt_loops(&index, all, word) ? "! " :
+			    "? ");
+			continue;
+		}
+		at = memchr(word.p, '@', word.n);
+		if (at == NULL)
+			die("no address");
+		memset(&all[n], 0, sizeof(all[n]));
+		all[n].local = (struct slice){ word.p, (size_t)(at - word.p) };
+		all[n].domain = (struct slice){ at + 1, word.n - 1 -
+		    all[n].local.n };
+		all[n].key[1] = strcmp(param, "key") != 0 ? n :
+		    (unsigned char)smtp_lower(at[1]);
+		smtp_rcpt_enter(&index, all, n);
+		n++;
+	}
+	boxes = smtp_rcpt_group(all, n, first);
+	for (size_t i = 0; i < n; i++)
+		say("%zu:%zu%s ", all[i].box, all[i].same,
+		    all[i].loops ? "L" : "");
+	for (size_t b = 0; b < boxes; b++) {
+		say("[");
+		for (size_t i = first[b]; i < n; i = smtp_rcpt_next(all, n, i))
+			say("%s%zu", i == first[b] ? "" : " ", i);
+		say("]%s", smtp_rcpt_all_loop(all, n, first[b]) ? "L" : "");
+	}
+	smtp_rcpt_forget(&index, all, n);
+	if (memcmp(&index, &none, sizeof(none)) != 0)
+		say(" !remembered");
+}
+
+/* arguments, the last part the recipients' local parts with a blank between
+ * two; one that ends in "!" loops; without them all stand for {recipient} */
+static void
+do_put_arguments(struct slice in, const char *param)
+{
+	static char text[PARTS][64];
+	static struct smtp_rcpt all[64];
+	struct smtp_arguments v = { .recipient = smtp_slice("r@d"),
+	    .user = smtp_slice("r"), .quoted = strcmp(param, "quoted") == 0 };
+	char *args[PARTS + 1];
+	struct slice part[PARTS], left;
+	struct smtp_text t = { place(OUT, PLACE_SIZE), PLACE_SIZE, 0, false };
+	int count = parts(in, part) - 1;
+	size_t n = 0, size;
+	const char *at;
+
+	for (int i = 0; i < count; i++) {
+		snprintf(text[i], sizeof(text[i]), "%.*s", (int)part[i].n,
+		    part[i].p);
+		args[i] = text[i];
+	}
+	args[count] = NULL;
+	for (left = part[count]; left.n > 0; n++) {
+		at = memchr(left.p, ' ', left.n);
+		all[n] = (struct smtp_rcpt){ .local = { left.p, at != NULL ?
+		    (size_t)(at - left.p) : left.n },
+		    .domain = smtp_slice("d") };
+		left.p += all[n].local.n + (at != NULL);
+		left.n -= all[n].local.n + (at != NULL);
+		all[n].loops = all[n].local.p[all[n].local.n - 1] == '!';
+	}
+	if (!ok(smtp_put_arguments(&t, args, &v, n > 0 ? all : NULL, n), NULL,
+	    0))
+		return;
+	for (size_t i = 0; i < t.n; i++)
+		say("%c", t.p[i] != '\0' ? t.p[i] : ';');
+	for (size = 0; size < t.n; size++) {
+		struct smtp_text u = { place(OUT_CUT, size), size, 0, false };
+
+		if (smtp_put_arguments(&u, args, &v, n > 0 ? all : NULL, n) !=
+		    SMTP_ELONG)
+			say(" !wrong with a size of %zu", size);
+	}
+}
+
 static void
 do_has_argument(struct slice in, const char *param)
 {
 	(void)param;
 	yes_no(smtp_has_argument(in));
+}
+
+/* local|domain|sender, local "~" for no recipient; the parameter is the
+ * delimiter and what stands for the null sender */
+static void
+do_argue(struct slice in, const char *param)
+{
+	static struct smtp_argued a;
+	struct smtp_rcpt rcpt = { .loops = false };
+	struct slice part[PARTS];
+
+	if (parts(in, part) != 3)
+		die("not three parts");
+	if (!smtp_is(part[0], "~")) {
+		rcpt.local = part[0];
+		rcpt.domain = part[1];
+	}
+	memset(&a, FRESH, sizeof(a));
+	smtp_argue(&a, rcpt.local.p != NULL ? &rcpt : NULL, param[0], part[2],
+	    smtp_slice(param + 1));
+	if (rcpt.local.p == NULL && (a.v.recipient.p != NULL ||
+	    a.v.user.p != NULL || a.v.domain.p != NULL ||
+	    a.v.extension.p != NULL))
+		say("!a value of nobody ");
+	if (rcpt.local.p != NULL) {
+		say_slice(a.v.recipient);
+		say(" %s", a.v.quoted ? "quoted " : "");
+		say_slice(a.v.user);
+		say(" ");
+		say_slice(a.v.domain);
+		say(" ");
+		say_slice(a.v.extension);
+		say("%s ", a.v.extension.p == NULL ? "!none" : "");
+		say_slice(a.local);
+		say(" ");
+	}
+	say("<");
+	say_slice(a.v.sender);
+	say(">%s", a.v.sender_quoted ? " quoted" : "");
 }
 
 /* local|domain */
@@ -1957,9 +2287,12 @@ static const struct {
 	{ "put",		do_put,			false },
 	{ "put-number",		do_put_number,		false },
 	{ "put-escaped",	do_put_escaped,		false },
+	{ "put-pair",		do_put_pair,		false },
+	{ "put-client",		do_put_client,		false },
 	{ "opening",		do_opening,		false },
 	{ "command",		do_command,		false },
 	{ "distance",		do_distance,		false },
+	{ "cut-line",		do_cut_line,		false },
 	{ "path",		do_path,		false },
 	{ "lenient",		do_lenient,		false },
 	{ "put-lenient",	do_put_lenient,		false },
@@ -1977,6 +2310,9 @@ static const struct {
 	{ "list-all",		do_list_all,		false },
 	{ "is-template",	do_is_template,		false },
 	{ "expand",		do_expand,		false },
+	{ "values",		do_values,		false },
+	{ "fixed",		do_fixed,		false },
+	{ "hash",		do_hash,		false },
 	{ "mail",		do_mail,		false },
 	{ "rcpt",		do_rcpt,		false },
 	{ "bdat",		do_bdat,		false },
@@ -1987,6 +2323,10 @@ static const struct {
 	{ "header",		do_header,		true },
 	{ "first",		do_first,		false },
 	{ "first-all",		do_first_all,		false },
+	{ "mend",		do_mend,		false },
+	{ "scan",		do_scan,		true },
+	{ "put-id",		do_put_id,		false },
+	{ "put-file",		do_put_file,		false },
 	{ "utf8",		do_utf8,		true },
 	{ "utf8-all",		do_utf8_all,		false },
 	{ "date",		do_date,		false },
@@ -1995,6 +2335,9 @@ static const struct {
 	{ "received-all",	do_received_all,	false },
 	{ "argument",		do_argument,		false },
 	{ "has-argument",	do_has_argument,		false },
+	{ "rcpts",		do_rcpts,		false },
+	{ "put-arguments",	do_put_arguments,	false },
+	{ "argue",		do_argue,		false },
 	{ "address",		do_address,		false },
 	{ "is-command",		do_is_command,		false },
 	{ "is-command-with",	do_is_command_with,	false },

@@ -440,6 +440,106 @@ fuzz_program(struct slice in, size_t cut)
 		smtp_put_address(&t, a, b);
 }
 
+/* what is known of a message that comes in two pieces */
+static void
+scan(struct slice in, size_t cut, struct smtp_scan *s, struct smtp_text *t)
+{
+	struct slice piece = part(in, 0, cut), to;
+
+	memset(s, 0, sizeof(*s));
+	for (int half = 0; half < 2; half++) {
+		while (smtp_scan(s, &piece, &to)) {
+			smtp_put(t, to);
+			smtp_puts(t, "|");
+		}
+		MUST(piece.n == 0);
+		piece = part(in, cut, in.n);
+	}
+	if (smtp_scan_end(s, &to))
+		smtp_put(t, to);
+	smtp_put_label(t, s, "x");
+	smtp_put(t, (struct slice){ s->msgid, s->msgid_n });
+}
+
+/* recipients of an octet and a domain of one: who is equal, who shares a box */
+static void
+fuzz_rcpts(struct slice in)
+{
+	enum { MOST = 16 };
+	static struct smtp_rcpt_index index;
+	struct smtp_rcpt all[MOST];
+	size_t first[MOST], n = 0, same, boxes;
+	char text[MOST][3];
+
+	for (; n < MOST && 2 * n + 1 < in.n; n++) {
+		memcpy(text[n], (char[]){ in.p[2 * n], '@', in.p[2 * n + 1] },
+		    3);
+		all[n] = (struct smtp_rcpt){ .local = { text[n], 1 },
+		    .domain = { text[n] + 2, 1 },
+		    .key = { 0, (unsigned char)text[n][0] & 3U } };
+		smtp_rcpt_enter(&index, all, n);
+		for (same = 0; same < n; same++)
+			if (text[same][0] == text[n][0] &&
+			    smtp_same(all[same].domain, all[n].domain))
+				break;
+		MUST(all[n].same == same);
+	}
+	if (n > 0)
+		MUST(smtp_rcpt_loops(&index, all, (struct slice){ text[0],
+		    3 }));
+	boxes = smtp_rcpt_group(all, n, first);
+	for (size_t i = 0; i < n; i++)
+		MUST(all[i].box < boxes && first[all[i].box] <= i &&
+		    all[first[all[i].box]].key[1] == all[i].key[1]);
+	for (size_t b = 0; b < boxes; b++)
+		MUST(!smtp_rcpt_all_loop(all, n, first[b]) ||
+		    all[first[b]].loops);
+	smtp_rcpt_forget(&index, all, n);
+	for (size_t i = 0; i < sizeof(index.first) / sizeof(uint16_t); i++)
+		MUST(index.first[i] == 0);
+}
+
+static void
+fuzz_delivery(struct slice in, size_t cut)
+{
+	static char one[4 * ROOM], two[4 * ROOM];
+	static struct smtp_scan whole, pieces;
+	static struct smtp_argued argued;
+	struct smtp_text a = SMTP_TEXT(one), b = SMTP_TEXT(two);
+	struct slice left = in, line, rest;
+	struct smtp_rcpt rcpt = { .loops = false };
+	struct smtp_path path;
+
+	scan(in, in.n, &whole, &a);
+	scan(in, cut, &pieces, &b);
+	MUST(a.n == b.n && memcmp(one, two, a.n) == 0 &&
+	    whole.received == pieces.received &&
+	    whole.delivered == pieces.delivered);
+	while (left.n > 0) {
+		line = smtp_cut_line(&left, 1 + cut);
+		MUST(line.n > 0 && line.n <= 1 + cut &&
+		    line.p + line.n == left.p);
+	}
+	a = SMTP_TEXT(one);
+	smtp_put(&a, in);
+	if (smtp_mend_first(&a))
+		MUST(smtp_first_line(smtp_written(&a)) == SMTP_FIRST_FIELD);
+	b = (struct smtp_text){ .p = two, .size = cut };
+	if (!smtp_put_pair(&b, "key", in, cut % 2 == 0))
+		MUST(b.n == 0 && !b.cut);
+	within(smtp_fixed(in), in);
+	if (smtp_parse_path(in, "TO", &path, &rest) == SMTP_OK &&
+	    path.local.n > 0 && cut < SMTP_MAILBOX_MAX) {
+		rcpt.local = path.local;
+		rcpt.domain = path.domain;
+		smtp_argue(&argued, &rcpt, '+', part(in, 0, cut),
+		    smtp_slice("x"));
+		MUST(argued.v.recipient.n > 0 && argued.v.sender.p != NULL &&
+		    argued.v.extension.p != NULL);
+	}
+	fuzz_rcpts(in);
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 {
@@ -459,6 +559,7 @@ LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 	    SMTP_CRLF, .normalize = (p[1] & 4) != 0 }, (p[1] & 8) != 0);
 	fuzz_streams(in, cut);
 	fuzz_program(in, cut);
+	fuzz_delivery(in, cut);
 	fuzz_neighbours(in, cut);
 	return 0;
 }

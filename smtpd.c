@@ -2622,8 +2622,6 @@ program_commit(void)
 	if (wait)
 		return SMTP_EACH;
 	program_sync();
-	fd_close(&file.fd);
-	fd_close(&file.source);
 	return conf.program_once || envelope.rcpts == 1 ? SMTP_YES : SMTP_EACH;
 }
 

@@ -47,6 +47,7 @@ enum {
 	SMTP_AUTH_MAX = 12288,	/* a line of an AUTH exchange, with CRLF
 				 * (RFC 4954, 4) */
 	SMTP_LOGIN_MAX = 512,	/* of XCLIENT's LOGIN */
+	SMTP_TLS_WORD_MAX = 64,	/* of the name of a TLS version or cipher */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
 
@@ -601,6 +602,36 @@ enum smtp_status smtp_parse_policy(struct slice in, struct smtp_policy *p);
  */
 void smtp_put_words(struct smtp_text *t, struct slice s);
 
+struct smtp_question {		/* empty: not known, or there is none */
+	bool		 local;		/* the client is a program of this
+					 * machine: 127.0.0.1, localhost */
+	struct slice	 protocol;	/* "ESMTP" */
+	struct slice	 address;	/* the client's */
+	struct slice	 name;
+	struct slice	 port;
+	struct slice	 server;	/* our own address */
+	struct slice	 server_port;
+	struct slice	 helo;
+	struct slice	 sender;
+	struct slice	 recipient;
+	struct slice	 instance;	/* a name of the message */
+	uint64_t	 size;		/* as declared; 0 if it was not */
+	struct slice	 login_method;
+	struct slice	 login;
+	struct slice	 tls_version;
+	struct slice	 tls_cipher;
+};
+
+/*
+ * smtp_put_question(t, q)
+ *
+ * Append what a policy server is asked about a recipient: all attributes that
+ * Postfix 3.8 sends, in its order, and an empty line (SMTPD_POLICY_README).
+ * Whatever a value is, it is one value: a control octet in it is written as
+ * "?".
+ */
+void smtp_put_question(struct smtp_text *t, const struct smtp_question *q);
+
 /* ---- neighbours ------------------------------------------------------- */
 
 struct smtp_proxy {
@@ -712,6 +743,44 @@ enum smtp_status smtp_parse_plain(struct slice in, struct slice *authzid,
  * or "+".
  */
 bool smtp_is_tls_word(struct slice in);
+
+struct smtp_tls {		/* all zero, to begin */
+	char		 version[SMTP_TLS_WORD_MAX];
+	size_t		 version_n;	/* 0: not known */
+	char		 cipher[SMTP_TLS_WORD_MAX];
+	size_t		 cipher_n;
+	char		 entry[80];	/* the one that is coming */
+	size_t		 entry_n;
+};
+
+/*
+ * smtp_tls(t, in)
+ *
+ * Look at the next octets, in pieces of any size, of what a launcher tells when
+ * TLS has begun (UCSPI-TLS): "NAME=value" entries, a NUL behind each, and an
+ * empty one at the end.  SSL_PROTOCOL and SSL_CIPHER are kept where they are
+ * smtp_is_tls_word, the last one of each; entries of any length are passed over.
+ *
+ * Returns: whether the end was seen; what is behind it is not looked at.
+ */
+bool smtp_tls(struct smtp_tls *t, struct slice in);
+
+/*
+ * smtp_unbracket(in)
+ *
+ * in without the brackets around it, in which some write an IPv6 address;
+ * brackets around nothing stay.
+ *
+ * smtp_parse_port(in, port)
+ *
+ * Read a port's number as a launcher or a person writes it, with zeros in
+ * front or not.
+ *
+ * port:    set on SMTP_OK, up to 65535.
+ * Returns: SMTP_OK; SMTP_ESYNTAX.
+ */
+struct slice smtp_unbracket(struct slice in);
+enum smtp_status smtp_parse_port(struct slice in, unsigned *port);
 
 /* ---- parameters ------------------------------------------------------- */
 

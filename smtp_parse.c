@@ -2442,6 +2442,100 @@ smtp_parse_port(struct slice in, unsigned *port)
 	return SMTP_OK;
 }
 
+/* the value of a variable, NULL if it is not set */
+static const char *
+env_find(char *const env[], const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (; *env != NULL; env++)
+		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+			return *env + n + 1;
+	return NULL;
+}
+
+static struct slice
+env_value(char *const env[], const char *name)
+{
+	const char *v = env_find(env, name);
+
+	return smtp_slice(v != NULL ? v : "");
+}
+
+static void
+launched_skip(struct smtp_launched *l, const char *name)
+{
+	if (l->nskipped < sizeof(l->skipped) / sizeof(l->skipped[0]))
+		l->skipped[l->nskipped++] = name;
+}
+
+/* the client's address and port from a pair of variables */
+static bool
+launched_client(char *const env[], struct smtp_launched *l,
+    const char *address, const char *port, bool may_be_else)
+{
+	struct slice a = env_value(env, address), p = env_value(env, port);
+	unsigned number;
+
+	if (a.n == 0)
+		return false;
+	/* as socat has them */
+	if (smtp_parse_ip(smtp_unbracket(a), l->ip) != SMTP_OK) {
+		if (!may_be_else)
+			launched_skip(l, address);
+		return false;
+	}
+	l->client = true;
+	if (p.n > 0 && smtp_parse_port(p, &number) == SMTP_OK)
+		l->port = p;
+	else if (p.n > 0)
+		launched_skip(l, port);
+	return true;
+}
+
+static void
+launched_server(char *const env[], struct smtp_launched *l)
+{
+	l->server = smtp_parse_ip(env_value(env, "TCPLOCALIP"),
+	    l->server_ip) == SMTP_OK;
+	if (smtp_parse_port(env_value(env, "TCPLOCALPORT"),
+	    &l->server_port) != SMTP_OK)
+		l->server_port = 0;
+}
+
+void
+smtp_launched(char *const env[], struct smtp_launched *l)
+{
+	static const char pairs[][2][17] = {
+		{ "TCPREMOTEIP", "TCPREMOTEPORT" },
+		{ "REMOTE_ADDR", "REMOTE_PORT" },
+		{ "REMOTE_HOST", "REMOTE_PORT" },
+		{ "SOCAT_PEERADDR", "SOCAT_PEERPORT" },
+		{ "NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT" }
+	};
+	static const char others[][14] = { "PROTO", "TCPLOCALIP",
+	    "TCPREMOTEHOST", "TCPREMOTEPORT", "REMOTE_PORT" };
+	enum { SURE = 2, PAIRS = sizeof(pairs) / sizeof(pairs[0]) };
+	struct slice name = env_value(env, "TCPREMOTEHOST");
+	size_t i = 0;
+
+	*l = (struct smtp_launched){ .relay = env_find(env, "RELAYCLIENT") !=
+	    NULL, .named = env_value(env, "TCPREMOTEIP").n > 0 ||
+	    env_value(env, "REMOTE_HOST").n > 0 };
+	while (i < PAIRS && !launched_client(env, l, pairs[i][0], pairs[i][1],
+	    i >= SURE))
+		i++;
+	if (i == 0 && smtp_is_host(name))
+		l->name = name;
+	else if (i == 0 && name.n > 0)
+		launched_skip(l, "TCPREMOTEHOST");
+	launched_server(env, l);
+	for (i = 0; i < PAIRS; i++)
+		l->any = l->any || env_find(env, pairs[i][0]) != NULL;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		l->any = l->any || env_find(env, others[i]) != NULL;
+}
+
 /* ---- parameters ------------------------------------------------------- */
 
 /* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)

@@ -782,6 +782,40 @@ bool smtp_tls(struct smtp_tls *t, struct slice in);
 struct slice smtp_unbracket(struct slice in);
 enum smtp_status smtp_parse_port(struct slice in, unsigned *port);
 
+struct smtp_launched {		/* slices and names point into env */
+	bool		 any;		/* there is a launcher */
+	bool		 relay;		/* RELAYCLIENT is set */
+	bool		 named;		/* TCPREMOTEIP or REMOTE_HOST tells of a
+					 * client, in whatever words */
+	bool		 client;	/* its address is known: ip */
+	unsigned char	 ip[16];	/* as smtp_parse_ip gives it */
+	struct slice	 port;		/* empty: unknown */
+	struct slice	 name;		/* empty: unknown */
+	bool		 server;	/* our own address is */
+	unsigned char	 server_ip[16];
+	unsigned	 server_port;	/* 0: unknown */
+	const char	*skipped[4];	/* variables that did not parse */
+	size_t		 nskipped;
+};
+
+/*
+ * smtp_launched(env, l)
+ *
+ * Read what the launcher of a server tells of the connection: address and port
+ * of the client from the first pair that has an address, of TCPREMOTEIP and
+ * TCPREMOTEPORT (UCSPI), REMOTE_ADDR and REMOTE_PORT (systemd.exec(5)),
+ * REMOTE_HOST and REMOTE_PORT (stunnel, xinetd), SOCAT_PEERADDR and
+ * SOCAT_PEERPORT, NCAT_REMOTE_ADDR and NCAT_REMOTE_PORT; its name from
+ * TCPREMOTEHOST, of UCSPI alone; our own address from TCPLOCALIP and
+ * TCPLOCALPORT.  An empty value is none.
+ *
+ * env:     "NAME=value" entries, and NULL.
+ * l:       set.  Skipped is what is there and is neither address, port nor
+ *          Domain; but the last three pairs may have a name or a path instead
+ *          of an address.
+ */
+void smtp_launched(char *const env[], struct smtp_launched *l);
+
 /* ---- parameters ------------------------------------------------------- */
 
 enum {				/* extensions whose parameters are known */

@@ -355,20 +355,7 @@ static struct {
 	size_t		 nskipped;
 } peer = { .login_method = "" };
 
-/* Who tells of the client, the first that applies.  TCPREMOTEHOST is the
- * first one's. */
-static const struct launcher {
-	char		 address[18], port[18];
-	bool		 may_be_else;	/* a name; a path, of a UNIX socket */
-} launchers[] = {
-	{ "TCPREMOTEIP", "TCPREMOTEPORT", false },
-	{ "REMOTE_ADDR", "REMOTE_PORT", false },
-	{ "REMOTE_HOST", "REMOTE_PORT", true },	/* stunnel, xinetd */
-	{ "SOCAT_PEERADDR", "SOCAT_PEERPORT", true },
-	{ "NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT", true }
-};
-
-enum { LAUNCHERS = sizeof(launchers) / sizeof(launchers[0]) };
+static struct smtp_launched launched;
 
 static const char *
 peer_env(const char *name)
@@ -376,20 +363,6 @@ peer_env(const char *name)
 	const char *v = getenv(name);
 
 	return v != NULL && v[0] != '\0' ? v : NULL;
-}
-
-static bool
-peer_launched(void)
-{
-	static const char others[][14] = { "PROTO", "TCPLOCALIP",
-	    "TCPREMOTEHOST", "TCPREMOTEPORT", "REMOTE_PORT" };
-	bool found = false;
-
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		found = found || getenv(others[i]) != NULL;
-	for (size_t i = 0; i < LAUNCHERS; i++)
-		found = found || getenv(launchers[i].address) != NULL;
-	return found;
 }
 
 static const unsigned char ip_mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -451,31 +424,6 @@ peer_skip(const char *name)
 		peer.skipped[peer.nskipped++] = name;
 }
 
-/* Take address and port from a launcher's variables; false if there is no
- * address.  What may rightly be something else is not told. */
-static bool
-peer_from_env(const struct launcher *l)
-{
-	const char *a = peer_env(l->address), *p = peer_env(l->port);
-	unsigned char ip[16];
-	unsigned port;
-
-	if (a == NULL)
-		return false;
-	/* socat has brackets */
-	if (smtp_parse_ip(smtp_unbracket(smtp_slice(a)), ip) != SMTP_OK) {
-		if (!l->may_be_else)
-			peer_skip(l->address);
-		return false;
-	}
-	peer_keep(ip);
-	if (p != NULL && smtp_parse_port(smtp_slice(p), &port) == SMTP_OK)
-		peer.port = smtp_slice(p);
-	else if (p != NULL)
-		peer_skip(l->port);
-	return true;
-}
-
 union endpoint {
 	struct sockaddr_storage	room;
 	struct sockaddr		any;
@@ -527,15 +475,12 @@ peer_from_socket(void)
 static void
 peer_find_server(void)
 {
-	const char *a = peer_env("TCPLOCALIP"), *p = peer_env("TCPLOCALPORT");
 	unsigned char ip[16];
-	unsigned port = 0;
+	unsigned port;
 
-	if (a != NULL && smtp_parse_ip(smtp_slice(a), ip) == SMTP_OK) {
-		if (p != NULL)
-			(void)smtp_parse_port(smtp_slice(p), &port);
-		peer_keep_server(ip, port);
-	} else if (socket_end(getsockname, ip, &port))
+	if (launched.server)
+		peer_keep_server(launched.server_ip, launched.server_port);
+	else if (socket_end(getsockname, ip, &port))
 		peer_keep_server(ip, port);
 }
 
@@ -551,25 +496,21 @@ peer_relays(void)
 static void
 peer_find(void)
 {
-	const char *name = peer_env("TCPREMOTEHOST");
-	size_t i = 0;
-
-	peer.relay_client = getenv("RELAYCLIENT") != NULL;
+	peer.relay_client = launched.relay;
 	peer.tls = conf.secured;
-	while (i < LAUNCHERS && !peer_from_env(&launchers[i]))
-		i++;
-	if (i == LAUNCHERS)
+	if (launched.client)
+		peer_keep(launched.ip);
+	else
 		peer_from_socket();
-	if (i == 0 && name != NULL) {
-		if (smtp_is_host(smtp_slice(name)))
-			peer.name = smtp_slice(name);
-		else
-			peer_skip("TCPREMOTEHOST");
+	if (launched.client) {
+		peer.port = launched.port;
+		peer.name = launched.name;
 	}
+	for (size_t i = 0; i < launched.nskipped; i++)
+		peer_skip(launched.skipped[i]);
 	/* who is named, though not so that we understand it, is not from here */
 	peer.local = peer.address.n == 0 && (peer.by_hand ||
-	    (peer.unix_socket && peer_env("TCPREMOTEIP") == NULL &&
-	    peer_env("REMOTE_HOST") == NULL));
+	    (peer.unix_socket && !launched.named));
 }
 
 static bool
@@ -587,16 +528,17 @@ static void
 peer_descriptors(void)
 {
 	struct stat st[3] = { 0 };
-	bool same, launched = peer_launched();
+	bool same;
 	int null, one = 1;
 
+	smtp_launched(environ, &launched);
 	for (int fd = 0; fd < 3; fd++)
 		if (fstat(fd, &st[fd]) == -1 && errno == EBADF) {
 			peer.no_stderr = fd == 2;
 			if (open("/dev/null", O_RDWR) != fd)
 				_exit(EXIT_DEFERRED);
 		}
-	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched;
+	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched.any;
 	peer.terminal = peer.by_hand && isatty(0) && isatty(1);
 	peer.socket_in = S_ISSOCK(st[0].st_mode);
 	peer.socket = S_ISSOCK(st[1].st_mode);
@@ -605,7 +547,7 @@ peer_descriptors(void)
 	same = st[2].st_ino != 0 &&
 	    (same_file(&st[2], &st[0]) || same_file(&st[2], &st[1]));
 	/* a person's terminal may well be all three, and so may /dev/null */
-	if (S_ISCHR(st[2].st_mode) && !(launched && isatty(2)))
+	if (S_ISCHR(st[2].st_mode) && !(launched.any && isatty(2)))
 		same = false;
 	if (same) {
 		peer.no_stderr = true;

@@ -292,3 +292,40 @@ load parse
 	    'of this machine, and control octets' |
 	    "$DRIVER" put-question
 }
+
+@test "launched: the first launcher that has an address tells of the client" {
+	"$DRIVER" launched <<-'S'
+		HOME=/x					none	no launcher
+		PROTO=					launcher	a variable, though empty
+		TCPREMOTEIP=				launcher	this one
+		TCPREMOTEPORT=1				launcher	or this
+		REMOTE_PORT=1				launcher	or this
+		TCPLOCALIP=::1				launcher to ::1 0	or this
+		SOCAT_PEERPORT=1			none	but not this
+		NCAT_REMOTE_PORT=1			none	nor this
+		TCPREMOTEIPX=::1			none	another name
+		TCPREMOTEIP				none	no variable
+		TCPREMOTEIP=192.0.2.7|TCPREMOTEPORT=9	launcher named from ::ffff:192.0.2.7 9	UCSPI
+		TCPREMOTEPORT=9|TCPREMOTEIP=::1		launcher named from ::1 9	in any order
+		TCPREMOTEIP=::1				launcher named from ::1\s	no port
+		TCPREMOTEIP=::1|TCPREMOTEPORT=x		launcher named from ::1 \s-TCPREMOTEPORT	a bad one
+		TCPREMOTEIP=::1|TCPREMOTEPORT=65536	launcher named from ::1 \s-TCPREMOTEPORT	one too large
+		TCPREMOTEIP=::1|TCPREMOTEHOST=c.example	launcher named from ::1 ,c.example	its name
+		TCPREMOTEIP=::1|TCPREMOTEHOST=		launcher named from ::1\s	no name
+		TCPREMOTEIP=::1|TCPREMOTEHOST=a b	launcher named from ::1 \s-TCPREMOTEHOST	no Domain
+		REMOTE_ADDR=::1|TCPREMOTEHOST=c.example	launcher from ::1\s	UCSPI's is no other's
+		REMOTE_ADDR=::1|REMOTE_PORT=7		launcher from ::1 7	systemd
+		TCPREMOTEIP=x|REMOTE_ADDR=::1		launcher named from ::1 \s-TCPREMOTEIP	what does not parse is passed over
+		TCPREMOTEIP=x|REMOTE_ADDR=y|REMOTE_HOST=::1|REMOTE_PORT=z	launcher named from ::1 \s-TCPREMOTEIP -REMOTE_ADDR -REMOTE_PORT	the most that can be
+		REMOTE_HOST=c.example|SOCAT_PEERADDR=::1	launcher named from ::1\s	a name is not skipped
+		SOCAT_PEERADDR=/run/s|NCAT_REMOTE_ADDR=::1	launcher from ::1\s	nor is a path
+		SOCAT_PEERADDR=[::1]|SOCAT_PEERPORT=5	launcher from ::1 5	brackets
+		NCAT_REMOTE_ADDR=::1|NCAT_REMOTE_PORT=6	launcher from ::1 6	ncat
+		TCPREMOTEIP=::1|REMOTE_ADDR=::2		launcher named from ::1\s	the first wins
+		TCPREMOTEIP=::1|TCPREMOTEIP=::2		launcher named from ::1\s	and of a name
+		TCPLOCALIP=192.0.2.1|TCPLOCALPORT=25	launcher to ::ffff:192.0.2.1 25	our own
+		TCPLOCALIP=::1|TCPLOCALPORT=x		launcher to ::1 0	no port
+		TCPLOCALIP=x|TCPLOCALPORT=25		launcher	no address
+		RELAYCLIENT=				none relay	tcprules'
+	S
+}

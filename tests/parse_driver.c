@@ -1988,6 +1988,45 @@ do_port(struct slice in, const char *param)
 		say("%u", port);
 }
 
+/* NAME=value|... */
+static void
+do_launched(struct slice in, const char *param)
+{
+	struct smtp_launched l;
+	char *env[PARTS + 1] = { NULL };
+	struct slice part[PARTS];
+	int n = parts(in, part);
+
+	(void)param;
+	for (int i = 0; i < n; i++) {
+		env[i] = calloc(1, part[i].n + 1);
+		if (env[i] == NULL)
+			die("no memory");
+		memcpy(env[i], part[i].p, part[i].n);
+	}
+	memset(&l, FRESH, sizeof(l));
+	smtp_launched(env, &l);
+	say("%s", l.any ? "launcher" : "none");
+	say("%s%s", l.relay ? " relay" : "", l.named ? " named" : "");
+	if (l.client) {
+		say(" from ");
+		say_ip(l.ip);
+		say(" ");
+		say_slice(l.port);
+		say(l.name.n > 0 ? "," : "");
+		say_slice(l.name);
+	}
+	if (l.server) {
+		say(" to ");
+		say_ip(l.server_ip);
+		say(" %u", l.server_port);
+	}
+	for (size_t i = 0; i < l.nskipped; i++)
+		say(" -%s", l.skipped[i]);
+	for (int i = 0; i < n; i++)
+		free(env[i]);
+}
+
 /* nets|address; "bad" for what are no networks */
 static void
 do_nets(struct slice in, const char *param)
@@ -2078,6 +2117,7 @@ static const struct {
 	{ "tls",		do_tls,			false },
 	{ "unbracket",		do_unbracket,		false },
 	{ "port",		do_port,		false },
+	{ "launched",		do_launched,		false },
 	{ "nets",		do_nets,			false },
 };
 

@@ -2131,6 +2131,69 @@ smtp_parse_policy(struct slice in, struct smtp_policy *p)
 	return SMTP_OK;
 }
 
+/* name "=" value LF */
+static void
+put_attribute(struct smtp_text *t, const char *name, struct slice value)
+{
+	char c;
+
+	smtp_puts(t, name);
+	smtp_puts(t, "=");
+	for (size_t i = 0; i < value.n; i++) {
+		c = value.p[i];
+		if ((unsigned char)c < 0x20 || c == 0x7f)
+			c = '?';
+		smtp_put(t, (struct slice){ &c, 1 });
+	}
+	smtp_puts(t, "\n");
+}
+
+static void
+put_known(struct smtp_text *t, const char *name, struct slice value)
+{
+	put_attribute(t, name, value.n > 0 ? value : smtp_slice("unknown"));
+}
+
+static void
+put_asker(struct smtp_text *t, const struct smtp_question *q)
+{
+	/* as Postfix tells who comes from its own machine */
+	const struct slice name = q->local ? smtp_slice("localhost") : q->name;
+
+	put_attribute(t, "client_address", q->local ?
+	    smtp_slice("127.0.0.1") : q->address);
+	put_known(t, "client_name", name);
+	put_known(t, "client_port", q->port);
+	put_known(t, "reverse_client_name", name);
+}
+
+void
+smtp_put_question(struct smtp_text *t, const struct smtp_question *q)
+{
+	smtp_puts(t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
+	put_attribute(t, "protocol_name", q->protocol);
+	put_asker(t, q);
+	put_attribute(t, "server_address", q->server);
+	put_attribute(t, "server_port", q->server_port);
+	put_attribute(t, "helo_name", q->helo);
+	put_attribute(t, "sender", q->sender);
+	put_attribute(t, "recipient", q->recipient);
+	smtp_puts(t, "recipient_count=0\n");
+	put_attribute(t, "instance", q->instance);
+	smtp_puts(t, "size=");
+	smtp_put_number(t, q->size);
+	smtp_puts(t, "\n");
+	put_attribute(t, "sasl_method", q->login_method);
+	put_attribute(t, "sasl_username", q->login);
+	put_attribute(t, "encryption_protocol", q->tls_version);
+	put_attribute(t, "encryption_cipher", q->tls_cipher);
+	smtp_puts(t, "encryption_keysize=0\n");
+	/* what we can't know is empty */
+	smtp_puts(t, "queue_id=\netrn_domain=\nstress=\nsasl_sender=\n"
+	    "ccert_subject=\nccert_issuer=\nccert_fingerprint=\n"
+	    "ccert_pubkey_fingerprint=\npolicy_context=\n\n");
+}
+
 /* ---- neighbours ------------------------------------------------------- */
 
 enum {
@@ -2138,8 +2201,7 @@ enum {
 	PP2_TYPE_SSL = 0x20,
 	PP2_SUBTYPE_SSL_VERSION = 0x21,
 	PP2_SUBTYPE_SSL_CIPHER = 0x23,
-	PP2_CLIENT_SSL = 1,
-	TLS_WORD_MAX = 64
+	PP2_CLIENT_SSL = 1
 };
 
 static unsigned
@@ -2161,7 +2223,7 @@ smtp_is_tls_word(struct slice in)
 		if (!is_alnum(in.p[i]) && (in.p[i] == '\0' ||
 		    strchr(".-_/:+", in.p[i]) == NULL))
 			return false;
-	return in.n > 0 && in.n <= TLS_WORD_MAX;
+	return in.n > 0 && in.n <= SMTP_TLS_WORD_MAX;
 }
 
 static bool
@@ -2583,6 +2645,163 @@ smtp_parse_plain(struct slice in, struct slice *authzid, struct slice *authcid,
 	*authcid = cid;
 	*passwd = in;
 	return SMTP_OK;
+}
+
+/* one entry: what may be repeated of it is kept */
+static void
+tls_entry(struct smtp_tls *t)
+{
+	struct slice entry = { t->entry, t->entry_n }, value;
+	const char *equals = memchr(entry.p, '=', entry.n);
+
+	if (equals == NULL)
+		return;
+	value = drop(entry, (size_t)(equals - entry.p) + 1);
+	entry = take(entry, (size_t)(equals - entry.p));
+	if (!smtp_is_tls_word(value))
+		return;
+	if (is_exactly(entry, "SSL_PROTOCOL")) {
+		memcpy(t->version, value.p, value.n);
+		t->version_n = value.n;
+	} else if (is_exactly(entry, "SSL_CIPHER")) {
+		memcpy(t->cipher, value.p, value.n);
+		t->cipher_n = value.n;
+	}
+}
+
+/* *( 1*octet NUL ) NUL */
+bool
+smtp_tls(struct smtp_tls *t, struct slice in)
+{
+	for (size_t i = 0; i < in.n; i++) {
+		if (in.p[i] != '\0') {
+			/* one that does not fit is none of the two */
+			if (t->entry_n < sizeof(t->entry))
+				t->entry[t->entry_n] = in.p[i];
+			if (t->entry_n <= sizeof(t->entry))
+				t->entry_n++;
+			continue;
+		}
+		if (t->entry_n == 0)
+			return true;
+		if (t->entry_n <= sizeof(t->entry))
+			tls_entry(t);
+		t->entry_n = 0;
+	}
+	return false;
+}
+
+struct slice
+smtp_unbracket(struct slice in)
+{
+	return in.n > 2 && in.p[0] == '[' && in.p[in.n - 1] == ']' ?
+	    take(drop(in, 1), in.n - 2) : in;
+}
+
+/* port = 1*20DIGIT, up to 65535 */
+enum smtp_status
+smtp_parse_port(struct slice in, unsigned *port)
+{
+	uint64_t v;
+
+	if (smtp_parse_number(in, 65536, &v) != SMTP_OK || v > 65535)
+		return SMTP_ESYNTAX;
+	*port = (unsigned)v;
+	return SMTP_OK;
+}
+
+/* the value of a variable, NULL if it is not set */
+static const char *
+env_find(char *const env[], const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (; *env != NULL; env++)
+		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+			return *env + n + 1;
+	return NULL;
+}
+
+static struct slice
+env_value(char *const env[], const char *name)
+{
+	const char *v = env_find(env, name);
+
+	return smtp_slice(v != NULL ? v : "");
+}
+
+static void
+launched_skip(struct smtp_launched *l, const char *name)
+{
+	if (l->nskipped < sizeof(l->skipped) / sizeof(l->skipped[0]))
+		l->skipped[l->nskipped++] = name;
+}
+
+/* the client's address and port from a pair of variables */
+static bool
+launched_client(char *const env[], struct smtp_launched *l,
+    const char *address, const char *port, bool may_be_else)
+{
+	struct slice a = env_value(env, address), p = env_value(env, port);
+	unsigned number;
+
+	if (a.n == 0)
+		return false;
+	/* as socat has them */
+	if (smtp_parse_ip(smtp_unbracket(a), l->ip) != SMTP_OK) {
+		if (!may_be_else)
+			launched_skip(l, address);
+		return false;
+	}
+	l->client = true;
+	if (p.n > 0 && smtp_parse_port(p, &number) == SMTP_OK)
+		l->port = p;
+	else if (p.n > 0)
+		launched_skip(l, port);
+	return true;
+}
+
+static void
+launched_server(char *const env[], struct smtp_launched *l)
+{
+	l->server = smtp_parse_ip(env_value(env, "TCPLOCALIP"),
+	    l->server_ip) == SMTP_OK;
+	if (smtp_parse_port(env_value(env, "TCPLOCALPORT"),
+	    &l->server_port) != SMTP_OK)
+		l->server_port = 0;
+}
+
+void
+smtp_launched(char *const env[], struct smtp_launched *l)
+{
+	static const char pairs[][2][17] = {
+		{ "TCPREMOTEIP", "TCPREMOTEPORT" },
+		{ "REMOTE_ADDR", "REMOTE_PORT" },
+		{ "REMOTE_HOST", "REMOTE_PORT" },
+		{ "SOCAT_PEERADDR", "SOCAT_PEERPORT" },
+		{ "NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT" }
+	};
+	static const char others[][14] = { "PROTO", "TCPLOCALIP",
+	    "TCPREMOTEHOST", "TCPREMOTEPORT", "REMOTE_PORT" };
+	enum { SURE = 2, PAIRS = sizeof(pairs) / sizeof(pairs[0]) };
+	struct slice name = env_value(env, "TCPREMOTEHOST");
+	size_t i = 0;
+
+	*l = (struct smtp_launched){ .relay = env_find(env, "RELAYCLIENT") !=
+	    NULL, .named = env_value(env, "TCPREMOTEIP").n > 0 ||
+	    env_value(env, "REMOTE_HOST").n > 0 };
+	while (i < PAIRS && !launched_client(env, l, pairs[i][0], pairs[i][1],
+	    i >= SURE))
+		i++;
+	if (i == 0 && smtp_is_host(name))
+		l->name = name;
+	else if (i == 0 && name.n > 0)
+		launched_skip(l, "TCPREMOTEHOST");
+	launched_server(env, l);
+	for (i = 0; i < PAIRS; i++)
+		l->any = l->any || env_find(env, pairs[i][0]) != NULL;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		l->any = l->any || env_find(env, others[i]) != NULL;
 }
 
 /* ---- parameters ------------------------------------------------------- */

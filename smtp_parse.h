@@ -53,6 +53,7 @@ enum {
 	SMTP_AUTH_MAX = 12288,	/* a line of an AUTH exchange, with CRLF
 				 * (RFC 4954, 4) */
 	SMTP_LOGIN_MAX = 512,	/* of XCLIENT's LOGIN */
+	SMTP_TLS_WORD_MAX = 64,	/* of the name of a TLS version or cipher */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
 
@@ -768,6 +769,36 @@ enum smtp_status smtp_parse_policy(struct slice in, struct smtp_policy *p);
  */
 void smtp_put_words(struct smtp_text *t, struct slice s);
 
+struct smtp_question {		/* empty: not known, or there is none */
+	bool		 local;		/* the client is a program of this
+					 * machine: 127.0.0.1, localhost */
+	struct slice	 protocol;	/* "ESMTP" */
+	struct slice	 address;	/* the client's */
+	struct slice	 name;
+	struct slice	 port;
+	struct slice	 server;	/* our own address */
+	struct slice	 server_port;
+	struct slice	 helo;
+	struct slice	 sender;
+	struct slice	 recipient;
+	struct slice	 instance;	/* a name of the message */
+	uint64_t	 size;		/* as declared; 0 if it was not */
+	struct slice	 login_method;
+	struct slice	 login;
+	struct slice	 tls_version;
+	struct slice	 tls_cipher;
+};
+
+/*
+ * smtp_put_question(t, q)
+ *
+ * Append what a policy server is asked about a recipient: all attributes that
+ * Postfix 3.8 sends, in its order, and an empty line (SMTPD_POLICY_README).
+ * Whatever a value is, it is one value: a control octet in it is written as
+ * "?".
+ */
+void smtp_put_question(struct smtp_text *t, const struct smtp_question *q);
+
 /* ---- neighbours ------------------------------------------------------- */
 
 struct smtp_proxy {
@@ -881,6 +912,78 @@ enum smtp_status smtp_parse_plain(struct slice in, struct slice *authzid,
  * or "+".
  */
 bool smtp_is_tls_word(struct slice in);
+
+struct smtp_tls {		/* all zero, to begin */
+	char		 version[SMTP_TLS_WORD_MAX];
+	size_t		 version_n;	/* 0: not known */
+	char		 cipher[SMTP_TLS_WORD_MAX];
+	size_t		 cipher_n;
+	char		 entry[80];	/* the one that is coming */
+	size_t		 entry_n;
+};
+
+/*
+ * smtp_tls(t, in)
+ *
+ * Look at the next octets, in pieces of any size, of what a launcher tells when
+ * TLS has begun (UCSPI-TLS): "NAME=value" entries, a NUL behind each, and an
+ * empty one at the end.  SSL_PROTOCOL and SSL_CIPHER are kept where they are
+ * smtp_is_tls_word, the last one of each; entries of any length are passed over.
+ *
+ * Returns: whether the end was seen; what is behind it is not looked at.
+ */
+bool smtp_tls(struct smtp_tls *t, struct slice in);
+
+/*
+ * smtp_unbracket(in)
+ *
+ * in without the brackets around it, in which some write an IPv6 address;
+ * brackets around nothing stay.
+ *
+ * smtp_parse_port(in, port)
+ *
+ * Read a port's number as a launcher or a person writes it, with zeros in
+ * front or not.
+ *
+ * port:    set on SMTP_OK, up to 65535.
+ * Returns: SMTP_OK; SMTP_ESYNTAX.
+ */
+struct slice smtp_unbracket(struct slice in);
+enum smtp_status smtp_parse_port(struct slice in, unsigned *port);
+
+struct smtp_launched {		/* slices and names point into env */
+	bool		 any;		/* there is a launcher */
+	bool		 relay;		/* RELAYCLIENT is set */
+	bool		 named;		/* TCPREMOTEIP or REMOTE_HOST tells of a
+					 * client, in whatever words */
+	bool		 client;	/* its address is known: ip */
+	unsigned char	 ip[16];	/* as smtp_parse_ip gives it */
+	struct slice	 port;		/* empty: unknown */
+	struct slice	 name;		/* empty: unknown */
+	bool		 server;	/* our own address is */
+	unsigned char	 server_ip[16];
+	unsigned	 server_port;	/* 0: unknown */
+	const char	*skipped[4];	/* variables that did not parse */
+	size_t		 nskipped;
+};
+
+/*
+ * smtp_launched(env, l)
+ *
+ * Read what the launcher of a server tells of the connection: address and port
+ * of the client from the first pair that has an address, of TCPREMOTEIP and
+ * TCPREMOTEPORT (UCSPI), REMOTE_ADDR and REMOTE_PORT (systemd.exec(5)),
+ * REMOTE_HOST and REMOTE_PORT (stunnel, xinetd), SOCAT_PEERADDR and
+ * SOCAT_PEERPORT, NCAT_REMOTE_ADDR and NCAT_REMOTE_PORT; its name from
+ * TCPREMOTEHOST, of UCSPI alone; our own address from TCPLOCALIP and
+ * TCPLOCALPORT.  An empty value is none.
+ *
+ * env:     "NAME=value" entries, and NULL.
+ * l:       set.  Skipped is what is there and is neither address, port nor
+ *          Domain; but the last three pairs may have a name or a path instead
+ *          of an address.
+ */
+void smtp_launched(char *const env[], struct smtp_launched *l);
 
 /* ---- parameters ------------------------------------------------------- */
 

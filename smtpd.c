@@ -203,12 +203,20 @@ on_terminate(int sig)
 	terminated = 1;
 }
 
-/* A signal that is to end a call. */
+/* A signal that is to end a call, or a wait. */
 static void
 on_wake(int sig)
 {
 	(void)sig;
 	woken = 1;
+}
+
+static void
+signal_set(int sig, void (*handler)(int))
+{
+	struct sigaction sa = { .sa_handler = handler };
+
+	sigaction(sig, &sa, NULL);
 }
 
 /* Milliseconds, of a clock that nobody sets. */
@@ -234,21 +242,18 @@ timer_begin(int ms)
 {
 	const struct itimerval t = { { 0, 50 * 1000 },
 	    { ms / 1000, ms % 1000 * 1000 } };
-	struct sigaction sa = { .sa_handler = on_wake };
 
 	waiting.timer = true;
 	woken = 0;
-	sigaction(SIGALRM, &sa, NULL);
+	signal_set(SIGALRM, on_wake);
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
 static void
 timer_end(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
-
 	watchdog_set(now_ms());
-	sigaction(SIGALRM, &sa, NULL);
+	signal_set(SIGALRM, SIG_DFL);
 	waiting.timer = false;
 }
 
@@ -281,38 +286,31 @@ wait_until(struct pollfd *p, nfds_t n, int64_t until)
 }
 
 /* Has a signal come that ends us?  Where something is always ready, none gets
- * in by ppoll(2). */
+ * in by ppoll(2), so nothing is waited for here. */
 static bool
 termination_pending(void)
 {
-	sigset_t pending;
-
-	return terminated || (sigpending(&pending) == 0 &&
-	    (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) ||
-	    sigismember(&pending, SIGHUP)));
+	(void)wait_until(NULL, 0, 0);
+	return terminated;
 }
 
 static void
 signals_set(void)
 {
-	struct sigaction sa = { .sa_handler = on_terminate };
+	static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
 	sigset_t block;
 
 	sigemptyset(&waiting.mask);
 	sigemptyset(&block);
-	sigaddset(&block, SIGTERM);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGHUP);
 	sigaddset(&block, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
+		sigaddset(&block, ending[i]);
+		signal_set(ending[i], on_terminate);
+	}
 	sigprocmask(SIG_SETMASK, &block, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
-	sigaction(SIGXFSZ, &sa, NULL);	/* a limit is EFBIG, not death */
-	sa.sa_handler = SIG_DFL;
-	sigaction(SIGALRM, &sa, NULL);
+	signal_set(SIGPIPE, SIG_IGN);
+	signal_set(SIGXFSZ, SIG_IGN);	/* a limit is EFBIG, not death */
+	signal_set(SIGALRM, SIG_DFL);
 	own_pid = getpid();
 }
 
@@ -350,12 +348,14 @@ static struct {
 	char		 digits[8];
 	char		 name_text[SMTP_DOMAIN_MAX];
 	char		 login_text[512];
-	char		 tls_text[2][64];
+	char		 tls_text[2][SMTP_TLS_WORD_MAX];
 	char		 server_text[INET6_ADDRSTRLEN];
 	char		 server_digits[8];
 	const char	*skipped[8];	/* variables that did not parse */
 	size_t		 nskipped;
 } peer = { .login_method = "" };
+
+static struct smtp_launched launched;
 
 static const char *
 peer_env(const char *name)
@@ -365,27 +365,12 @@ peer_env(const char *name)
 	return v != NULL && v[0] != '\0' ? v : NULL;
 }
 
-static bool
-peer_launched(void)
-{
-	static const char names[][18] = {
-		"PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
-		"TCPLOCALIP", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
-		"SOCAT_PEERADDR", "NCAT_REMOTE_ADDR"
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (getenv(names[i]) != NULL)
-			return true;
-	return false;
-}
+static const unsigned char ip_mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 static bool
 ip_is_v4(const unsigned char ip[16])
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(ip, mapped, sizeof(mapped)) == 0;
+	return memcmp(ip, ip_mapped, sizeof(ip_mapped)) == 0;
 }
 
 /* Write an address of 16 octets, IPv4-mapped ones as IPv4. */
@@ -407,6 +392,16 @@ port_text(unsigned port, char digits[8])
 	return smtp_written(&t);
 }
 
+/* The text itself lies in a buffer that goes on. */
+static struct slice
+keep_text(struct slice s, char buf[SMTP_TLS_WORD_MAX])
+{
+	struct smtp_text t = { buf, SMTP_TLS_WORD_MAX, 0, false };
+
+	smtp_put(&t, s);
+	return smtp_written(&t);
+}
+
 static void
 peer_keep(const unsigned char ip[16])
 {
@@ -416,63 +411,40 @@ peer_keep(const unsigned char ip[16])
 }
 
 static void
+peer_keep_server(const unsigned char ip[16], unsigned port)
+{
+	peer.server = ip_text(ip, peer.server_text);
+	peer.server_port = port_text(port, peer.server_digits);
+}
+
+static void
 peer_skip(const char *name)
 {
 	if (peer.nskipped < sizeof(peer.skipped) / sizeof(peer.skipped[0]))
 		peer.skipped[peer.nskipped++] = name;
 }
 
-/* Take address and port from two variables; false if there is no address.
- * What may rightly be something else is not told. */
-static bool
-peer_from_env(const char *addr, const char *port, bool may_be_else)
-{
-	const char *a = peer_env(addr), *p = peer_env(port);
-	unsigned char ip[16];
-	struct slice s;
-	uint64_t v;
-
-	if (a == NULL)
-		return false;
-	s = smtp_slice(a);
-	/* as socat has them */
-	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
-		s = (struct slice){ s.p + 1, s.n - 2 };
-	if (smtp_parse_ip(s, ip) != SMTP_OK) {
-		if (!may_be_else)
-			peer_skip(addr);
-		return false;
-	}
-	peer_keep(ip);
-	if (p == NULL)
-		return true;
-	if (smtp_parse_number(smtp_slice(p), 65536, &v) == SMTP_OK &&
-	    v <= 65535)
-		peer.port = smtp_slice(p);
-	else
-		peer_skip(port);
-	return true;
-}
+union endpoint {
+	struct sockaddr_storage	room;
+	struct sockaddr		any;
+	struct sockaddr_in	v4;
+	struct sockaddr_in6	v6;
+	struct sockaddr_un	un;
+};
 
 /* The address and port of one end of the connection. */
 static bool
 socket_end(int (*get)(int, struct sockaddr *, socklen_t *),
     unsigned char ip[16], unsigned *port)
 {
-	static const unsigned char mapped[16] = { [10] = 0xff, [11] = 0xff };
-	union {
-		struct sockaddr		any;
-		struct sockaddr_in	v4;
-		struct sockaddr_in6	v6;
-		struct sockaddr_storage	room;
-	} sa;
+	union endpoint sa;
 	socklen_t n = sizeof(sa);
 
 	if (get(0, &sa.any, &n) == -1)
 		return false;
 	peer.unix_socket = sa.any.sa_family == AF_UNIX;
 	if (sa.any.sa_family == AF_INET) {
-		memcpy(ip, mapped, sizeof(mapped));
+		memcpy(ip, ip_mapped, sizeof(ip_mapped));
 		memcpy(ip + 12, &sa.v4.sin_addr, 4);
 		*port = ntohs(sa.v4.sin_port);
 	} else if (sa.any.sa_family == AF_INET6) {
@@ -499,28 +471,16 @@ peer_from_socket(void)
 		peer.listening = listening != 0;
 }
 
-static void
-peer_keep_server(const unsigned char ip[16], unsigned port)
-{
-	peer.server = ip_text(ip, peer.server_text);
-	peer.server_port = port_text(port, peer.server_digits);
-}
-
 /* Our own address is told to a policy server, and to no one else. */
 static void
 peer_find_server(void)
 {
-	const char *a = peer_env("TCPLOCALIP"), *p = peer_env("TCPLOCALPORT");
 	unsigned char ip[16];
-	unsigned port = 0;
-	uint64_t v;
+	unsigned port;
 
-	if (a != NULL && smtp_parse_ip(smtp_slice(a), ip) == SMTP_OK) {
-		if (p != NULL && smtp_parse_number(smtp_slice(p), 65536, &v) ==
-		    SMTP_OK && v <= 65535)
-			port = (unsigned)v;
-		peer_keep_server(ip, port);
-	} else if (socket_end(getsockname, ip, &port))
+	if (launched.server)
+		peer_keep_server(launched.server_ip, launched.server_port);
+	else if (socket_end(getsockname, ip, &port))
 		peer_keep_server(ip, port);
 }
 
@@ -536,26 +496,27 @@ peer_relays(void)
 static void
 peer_find(void)
 {
-	const char *name = peer_env("TCPREMOTEHOST");
-
-	peer.relay_client = getenv("RELAYCLIENT") != NULL;
+	peer.relay_client = launched.relay;
 	peer.tls = conf.secured;
-	if (peer_from_env("TCPREMOTEIP", "TCPREMOTEPORT", false)) {
-		if (name != NULL && smtp_is_host(smtp_slice(name)))
-			peer.name = smtp_slice(name);
-		else if (name != NULL)
-			peer_skip("TCPREMOTEHOST");
-	} else if (!peer_from_env("REMOTE_ADDR", "REMOTE_PORT", false) &&
-	    /* an address under stunnel and xinetd, else anything */
-	    !peer_from_env("REMOTE_HOST", "REMOTE_PORT", true) &&
-	    /* a path, where the launcher listens on a UNIX socket */
-	    !peer_from_env("SOCAT_PEERADDR", "SOCAT_PEERPORT", true) &&
-	    !peer_from_env("NCAT_REMOTE_ADDR", "NCAT_REMOTE_PORT", true))
+	if (launched.client)
+		peer_keep(launched.ip);
+	else
 		peer_from_socket();
+	if (launched.client) {
+		peer.port = launched.port;
+		peer.name = launched.name;
+	}
+	for (size_t i = 0; i < launched.nskipped; i++)
+		peer_skip(launched.skipped[i]);
 	/* who is named, though not so that we understand it, is not from here */
 	peer.local = peer.address.n == 0 && (peer.by_hand ||
-	    (peer.unix_socket && peer_env("TCPREMOTEIP") == NULL &&
-	    peer_env("REMOTE_HOST") == NULL));
+	    (peer.unix_socket && !launched.named));
+}
+
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
@@ -567,26 +528,26 @@ static void
 peer_descriptors(void)
 {
 	struct stat st[3] = { 0 };
-	bool same, launched = peer_launched();
+	bool same;
 	int null, one = 1;
 
+	smtp_launched(environ, &launched);
 	for (int fd = 0; fd < 3; fd++)
 		if (fstat(fd, &st[fd]) == -1 && errno == EBADF) {
 			peer.no_stderr = fd == 2;
 			if (open("/dev/null", O_RDWR) != fd)
 				_exit(EXIT_DEFERRED);
 		}
-	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched;
+	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched.any;
 	peer.terminal = peer.by_hand && isatty(0) && isatty(1);
 	peer.socket_in = S_ISSOCK(st[0].st_mode);
 	peer.socket = S_ISSOCK(st[1].st_mode);
 	peer.file = S_ISREG(st[1].st_mode);
 	peer.stderr_mode = st[2].st_mode;
-	same = st[2].st_ino != 0 && ((st[2].st_dev == st[0].st_dev &&
-	    st[2].st_ino == st[0].st_ino) || (st[2].st_dev == st[1].st_dev &&
-	    st[2].st_ino == st[1].st_ino));
+	same = st[2].st_ino != 0 &&
+	    (same_file(&st[2], &st[0]) || same_file(&st[2], &st[1]));
 	/* a person's terminal may well be all three, and so may /dev/null */
-	if (S_ISCHR(st[2].st_mode) && !(launched && isatty(2)))
+	if (S_ISCHR(st[2].st_mode) && !(launched.any && isatty(2)))
 		same = false;
 	if (same) {
 		peer.no_stderr = true;
@@ -2041,6 +2002,9 @@ maildir_commit(void)
  * group of its own, default signals and an environment made from nothing.  It
  * is started by posix_spawnp(3), which copies none of our pages.  It has a
  * deadline, and none outlives the session: see helpers_end().
+ *
+ * Nothing here leaves the process.  What waits says how it ended: SMTP_YES,
+ * and with client SMTP_GONE when the client left, SMTP_SHUTDOWN for SIGTERM.
  */
 static char helper_text[ENVIRONMENT_MAX];
 
@@ -2048,22 +2012,16 @@ static struct {
 	char		*var[48];	/* the environment; the last is NULL */
 	size_t		 vars;
 	size_t		 n;		/* octets of helper_text */
-	pid_t		 live[2];	/* not ended yet; 0: none */
+	/* not ended yet, 0: none; a program for a message or a password, and
+	 * one for the policy, are the most */
+	pid_t		 live[2];
 } helper;
 
-static void
-helper_child(int sig)
-{
-	(void)sig;	/* it has ended a wait, that is all */
-}
-
-/* To be called before the first helper. */
+/* To be called before the first helper: its end ends a wait, that is all. */
 static void
 helper_signals(void)
 {
-	struct sigaction sa = { .sa_handler = helper_child };
-
-	sigaction(SIGCHLD, &sa, NULL);
+	signal_set(SIGCHLD, on_wake);
 }
 
 /* A value that may not be there is no variable. */
@@ -2086,51 +2044,33 @@ helper_env(const char *name, struct slice value)
 }
 
 static void
-helper_env_given(const char *name)
-{
-	const char *v = getenv(name);
-
-	if (v != NULL)
-		helper_env(name, smtp_slice(v));
-}
-
-static void
 helper_env_begin(const char *path)
 {
-	const char *home = getenv("HOME");
+	static const char given[][8] = { "USER", "LOGNAME", "TZ" };
+	const char *v = getenv("HOME");
 
 	memset(helper.var, 0, sizeof(helper.var));
 	helper.vars = helper.n = 0;
 	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
 	helper_env("SHELL", smtp_slice("/bin/sh"));
-	if (home != NULL && access(home, X_OK) == 0)
-		helper_env("HOME", smtp_slice(home));
-	helper_env_given("USER");
-	helper_env_given("LOGNAME");
-	helper_env_given("TZ");
+	if (v != NULL && access(v, X_OK) == 0)
+		helper_env("HOME", smtp_slice(v));
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		v = getenv(given[i]);
+		if (v != NULL)
+			helper_env(given[i], smtp_slice(v));
+	}
 }
 
-static void
-helper_forget(pid_t pid)
+/* Where a helper is kept; where there is room, for 0. */
+static pid_t *
+helper_place(pid_t pid)
 {
-	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++)
-		if (helper.live[i] == pid)
-			helper.live[i] = 0;
+	return &helper.live[helper.live[0] != pid];
 }
 
-static void
-helper_remember(pid_t pid)
-{
-	size_t i = 0;
-
-	/* a program for a message and one for the policy are the most */
-	while (i + 1 < sizeof(helper.live) / sizeof(pid_t) &&
-	    helper.live[i] != 0)
-		i++;
-	helper.live[i] = pid;
-}
-
-/* Start a program with so many descriptors, as 0 and up; -1 with errno. */
+/* Start a program with so many descriptors, as 0 and up, -1 for /dev/null; -1
+ * with errno. */
 static pid_t
 helper_spawn(char *const argv[], const int *fds, int nfds)
 {
@@ -2153,7 +2093,10 @@ helper_spawn(char *const argv[], const int *fds, int nfds)
 	if (rc == 0)
 		rc = posix_spawnattr_setsigdefault(&attr, &all);
 	for (int i = 0; rc == 0 && i < nfds; i++)
-		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
+		rc = fds[i] != -1 ?
+		    posix_spawn_file_actions_adddup2(&actions, fds[i], i) :
+		    posix_spawn_file_actions_addopen(&actions, i, "/dev/null",
+		    O_RDWR, 0);
 	if (rc == 0)
 		rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv,
 		    helper.var);
@@ -2162,11 +2105,9 @@ helper_spawn(char *const argv[], const int *fds, int nfds)
 	errno = rc;
 	if (rc != 0)
 		return -1;
-	helper_remember(pid);
+	*helper_place(0) = pid;
 	return pid;
 }
-
-static enum smtp_reply interrupted = SMTP_YES;
 
 /* Has the client left?  Its end of input is no more than that while there is
  * something of it that we have not read. */
@@ -2181,18 +2122,15 @@ client_left(const struct pollfd *p)
 	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/*
- * Wait for a neighbour: for its descriptor, -1 for none, to be ready, as
- * wait_until() does.  With client, the session ends when the client leaves, or
- * with SIGTERM.
- */
-static int
-helper_wait(int fd, short events, int64_t until, bool client)
+/* As helper_wait(), but once: SMTP_LATE for a signal, too. */
+static enum smtp_reply
+helper_wait_once(int fd, short events, int64_t until, bool client)
 {
 	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1 } };
 	int n;
 
-	net_flush();
+	if (!net_flush() && client)
+		return SMTP_GONE;
 	if (client) {
 		log_flush(false);
 		p[1].fd = peer.socket_in ? 0 : 1;
@@ -2200,29 +2138,40 @@ helper_wait(int fd, short events, int64_t until, bool client)
 	}
 	for (;;) {
 		n = wait_until(p, 2, until);
-		if (client && terminated) {
-			interrupted = SMTP_SHUTDOWN;
-			return 0;
-		}
+		if (client && terminated)
+			return SMTP_SHUTDOWN;
 		if (n <= 0)
-			return n;
-		if (p[1].revents != 0 && client_left(&p[1])) {
-			interrupted = SMTP_GONE;
-			return 0;
-		}
+			return SMTP_LATE;
+		if (p[1].revents != 0 && client_left(&p[1]))
+			return SMTP_GONE;
 		if (p[0].revents != 0)
-			return n;
+			return SMTP_YES;
 		/* it has closed one direction, and we have things to read */
 		p[1].events = 0;
 	}
 }
 
+/* Wait for a neighbour's descriptor, -1 for none, to be ready; SMTP_FAULT with
+ * ETIMEDOUT when it is too late, or for SIGTERM without client. */
+static enum smtp_reply
+helper_wait(int fd, short events, int64_t until, bool client)
+{
+	enum smtp_reply r;
+
+	do
+		r = helper_wait_once(fd, events, until, client);
+	while (r == SMTP_LATE && !terminated && now_ms() < until);
+	errno = ETIMEDOUT;
+	return r == SMTP_LATE ? SMTP_FAULT : r;
+}
+
+/* Let some time pass. */
 static enum smtp_reply
 helper_pause(int64_t until)
 {
-	while (now_ms() < until && interrupted == SMTP_YES)
-		(void)helper_wait(-1, 0, until, true);
-	return interrupted;
+	enum smtp_reply r = helper_wait(-1, 0, until, true);
+
+	return r == SMTP_FAULT ? SMTP_YES : r;
 }
 
 /* Has it ended, and how?  Of one that somebody else has waited for nothing is
@@ -2239,44 +2188,49 @@ helper_ended(pid_t pid, int *status)
 		return false;
 	if (rc == -1)
 		*status = SIGKILL;
-	helper_forget(pid);
+	*helper_place(pid) = 0;
 	return true;
 }
 
-/* Its time is up.  A set-id program may be one that we may not kill. */
 static void
-helper_kill(pid_t pid, const char *name, bool client)
+helper_kill(pid_t pid)
 {
-	int64_t until = now_ms() + KILL_SECONDS * 1000;
-	int status;
-
 	(void)kill(-pid, SIGKILL);
 	(void)kill(pid, SIGKILL);
-	while (!helper_ended(pid, &status)) {
-		if (now_ms() >= until) {
-			log_fault("killed, and lives on", name, 0);
-			helper_forget(pid);
-			return;
-		}
-		(void)helper_wait(-1, 0, until, client);
-	}
 }
 
-/* Wait for a helper's end until a time, and hear meanwhile what it says; false
- * if it has not ended by then. */
-static bool
+/*
+ * Wait for a helper's end, and hear meanwhile what it says.  When its time is
+ * up it is killed, and that is SMTP_FAULT; a set-id program may be one that we
+ * may not kill.
+ */
+static enum smtp_reply
 helper_finish(pid_t pid, const char *name, int out, bool (*hear)(int),
     int64_t until, bool client, int *status)
 {
+	bool killed = false;
+	enum smtp_reply r;
+
 	while (!helper_ended(pid, status)) {
-		if (now_ms() >= until) {
-			helper_kill(pid, name, client);
-			return false;
+		if (now_ms() >= until && killed) {
+			log_fault("killed, and lives on", name, 0);
+			*helper_place(pid) = 0;
+			break;
 		}
-		if (helper_wait(out, POLLIN, until, client) > 0 && !hear(out))
+		if (now_ms() >= until) {
+			helper_kill(pid);
+			killed = true;
+			out = -1;
+			until = now_ms() + KILL_SECONDS * 1000;
+			continue;
+		}
+		r = helper_wait_once(out, POLLIN, until, client);
+		if (r == SMTP_GONE || r == SMTP_SHUTDOWN)
+			return r;
+		if (r == SMTP_YES && !hear(out))
 			out = -1;
 	}
-	return true;
+	return killed ? SMTP_FAULT : SMTP_YES;
 }
 
 /* At the end of the session.  The one who has got an end of input has a second
@@ -2285,24 +2239,20 @@ static void
 helpers_end(pid_t patient)
 {
 	int64_t until = now_ms() + 1000;
+	pid_t pid;
 	int status;
 
 	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++) {
-		pid_t pid = helper.live[i];
-
+		pid = helper.live[i];
 		if (pid == 0)
 			continue;
 		close(0);
 		close(1);
-		while (!helper_ended(pid, &status)) {
-			if (pid == patient && now_ms() < until) {
-				(void)wait_until(NULL, 0, until);
-				continue;
-			}
-			(void)kill(-pid, SIGKILL);
-			(void)kill(pid, SIGKILL);
-			break;
-		}
+		while (!helper_ended(pid, &status) && pid == patient &&
+		    now_ms() < until)
+			(void)wait_until(NULL, 0, until);
+		if (helper.live[i] != 0)
+			helper_kill(pid);
 	}
 }
 
@@ -2471,7 +2421,7 @@ program_wait(pid_t pid, int out, int *status)
 	enum { PIPE_READS = 16 };	/* of a pipe's 64 KiB */
 	struct pollfd p = { .fd = out, .events = POLLIN };
 	bool in_time = helper_finish(pid, program.argv[0], out, program_hear,
-	    program.until, false, status);
+	    program.until, false, status) == SMTP_YES;
 
 	for (int i = 0; i < PIPE_READS && wait_until(&p, 1, 0) > 0; i++)
 		if (!program_hear(out))
@@ -2730,15 +2680,7 @@ static struct {
 	pid_t		 pid;		/* of a program; 0: none */
 	bool		 failed;
 	bool		 told;		/* why it is not asked */
-	size_t		 n;		/* octets in policy_in */
 } policy = { .fd = -1 };
-
-/* What the session knows of the question. */
-struct question {
-	struct slice	 helo;
-	struct slice	 recipient;
-	const char	*protocol;
-};
 
 static void
 policy_close(void)
@@ -2748,90 +2690,70 @@ policy_close(void)
 	policy.fd = -1;
 }
 
-/* A program that does not answer any more is killed. */
-static void
+/* A program that does not answer any more is killed.  SMTP_FAULT, or what came
+ * while it ended. */
+static enum smtp_reply
 policy_end(void)
 {
+	enum smtp_reply r = SMTP_YES;
+	int status;
+
 	policy_close();
 	if (policy.pid != 0)
-		helper_kill(policy.pid, conf.policy, true);
+		r = helper_finish(policy.pid, conf.policy, -1, NULL, 0, true,
+		    &status);
 	policy.pid = 0;
+	return r == SMTP_YES ? SMTP_FAULT : r;
 }
 
-static bool
+/* There is no answer to be had, now or in this session. */
+static enum smtp_reply
 policy_fault(const char *what, int error)
 {
 	log_fault(what, conf.policy, error);
-	policy_end();
 	policy.failed = true;
-	return false;
+	return policy_end();
 }
 
-/* Wait for the server; false when it is too late. */
-static bool
-policy_wait(int fd, short events, int64_t until)
-{
-	while (helper_wait(fd, events, until, true) <= 0)
-		if (now_ms() >= until) {
-			errno = ETIMEDOUT;
-			return false;
-		}
-	return true;
-}
-
-static bool
+static enum smtp_reply
 policy_connect(const struct sockaddr *sa, socklen_t n, int64_t until)
 {
 	enum { AGAIN = 50 };	/* ms, when a UNIX socket's queue is full */
+	enum smtp_reply r = SMTP_YES;
 	socklen_t size = sizeof(int);
 	int error = 0;
 
 	policy.fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
 	    SOCK_NONBLOCK, 0);
 	if (policy.fd == -1)
-		return false;
-	while (connect(policy.fd, sa, n) == -1) {
+		return SMTP_FAULT;
+	while (r == SMTP_YES && connect(policy.fd, sa, n) == -1) {
 		if (errno == EAGAIN && now_ms() < until) {
-			(void)policy_wait(-1, POLLIN, now_ms() + AGAIN);
+			r = helper_pause(now_ms() + AGAIN);
 			continue;
 		}
-		if (errno != EINPROGRESS ||
-		    !policy_wait(policy.fd, POLLOUT, until) ||
-		    getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
-		    &size) == -1)
-			return false;
-		errno = error;
-		return error == 0;
+		if (errno != EINPROGRESS)
+			return SMTP_FAULT;
+		r = helper_wait(policy.fd, POLLOUT, until, true);
+		if (r != SMTP_YES)
+			return r;
+		if (getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
+		    &size) == 0)
+			errno = error;
+		return errno == 0 ? SMTP_YES : SMTP_FAULT;
 	}
-	return true;
-}
-
-static bool
-policy_connect_tcp(int64_t until)
-{
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-	    .sin6_port = htons((in_port_t)conf.policy_port) };
-	struct sockaddr_in v4 = { .sin_family = AF_INET,
-	    .sin_port = htons((in_port_t)conf.policy_port) };
-
-	if (!ip_is_v4(conf.policy_ip)) {
-		memcpy(&v6.sin6_addr, conf.policy_ip, 16);
-		return policy_connect((struct sockaddr *)&v6, sizeof(v6),
-		    until);
-	}
-	memcpy(&v4.sin_addr, conf.policy_ip + 12, 4);
-	return policy_connect((struct sockaddr *)&v4, sizeof(v4), until);
+	return r;
 }
 
 /* A program speaks the same on its standard input and output. */
-static bool
+static enum smtp_reply
 policy_spawn(void)
 {
 	int pair[2];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
-		return false;
+		return SMTP_FAULT;
 	policy.fd = pair[0];
 	set_nonblocking(pair[0]);
 	helper_env_begin(getenv("PATH"));
@@ -2839,7 +2761,7 @@ policy_spawn(void)
 	    (int[]){ pair[1], pair[1], 2 }, 3);
 	close(pair[1]);
 	policy.pid = pid != -1 ? pid : 0;
-	return pid != -1;
+	return pid != -1 ? SMTP_YES : SMTP_FAULT;
 }
 
 /* A name is a program; so is a path with arguments, or to what is no socket. */
@@ -2853,183 +2775,148 @@ policy_is_program(void)
 	    policy_program.argv[1] != NULL);
 }
 
-static bool
+/* SMTP_FAULT with errno. */
+static enum smtp_reply
 policy_open(int64_t until)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const in_port_t port = htons((in_port_t)conf.policy_port);
+	union endpoint sa = { .room = { 0 } };
 	size_t n = strlen(conf.policy);
+	socklen_t size;
 
-	if (conf.policy_port != 0)
-		return policy_connect_tcp(until);
 	if (policy_is_program())
 		return policy_spawn();
-	errno = ENAMETOOLONG;
-	if (n >= sizeof(un.sun_path))
-		return false;
-	memcpy(un.sun_path, conf.policy, n);
-	return policy_connect((struct sockaddr *)&un, sizeof(un), until);
-}
-
-/* Whatever the value is, it is one value: no control octet is in it. */
-static void
-policy_put(struct smtp_text *t, const char *name, struct slice value)
-{
-	char c;
-
-	smtp_puts(t, name);
-	smtp_puts(t, "=");
-	for (size_t i = 0; i < value.n; i++) {
-		c = value.p[i];
-		if ((unsigned char)c < 0x20 || c == 0x7f)
-			c = '?';
-		smtp_put(t, (struct slice){ &c, 1 });
+	if (port == 0) {
+		errno = ENAMETOOLONG;
+		if (n >= sizeof(sa.un.sun_path))
+			return SMTP_FAULT;
+		sa.un.sun_family = AF_UNIX;
+		memcpy(sa.un.sun_path, conf.policy, n);
+		size = sizeof(sa.un);
+	} else if (ip_is_v4(conf.policy_ip)) {
+		sa.v4.sin_family = AF_INET;
+		sa.v4.sin_port = port;
+		memcpy(&sa.v4.sin_addr, conf.policy_ip + 12, 4);
+		size = sizeof(sa.v4);
+	} else {
+		sa.v6.sin6_family = AF_INET6;
+		sa.v6.sin6_port = port;
+		memcpy(&sa.v6.sin6_addr, conf.policy_ip, 16);
+		size = sizeof(sa.v6);
 	}
-	smtp_puts(t, "\n");
+	return policy_connect(&sa.any, size, until);
 }
 
-static void
-policy_put_known(struct smtp_text *t, const char *name, struct slice value)
+static enum smtp_reply
+policy_wait(short events, int64_t until)
 {
-	policy_put(t, name, value.n > 0 ? value : smtp_slice("unknown"));
+	enum smtp_reply r = helper_wait(policy.fd, events, until, true);
+
+	return r == SMTP_FAULT ? policy_fault("policy", errno) : r;
 }
 
-/* All attributes that Postfix sends; what we can't know is empty. */
-static struct slice
-policy_request(const struct question *q)
-{
-	static const char *const empty[] = { "queue_id", "etrn_domain",
-	    "stress", "sasl_sender", "ccert_subject",
-	    "ccert_issuer", "ccert_fingerprint",
-	    "ccert_pubkey_fingerprint", "policy_context" };
-	struct smtp_text t = SMTP_TEXT(policy_out);
-	/* as Postfix tells who comes from this machine */
-	const struct slice name = peer.local ? smtp_slice("localhost") :
-	    peer.name;
-
-	smtp_puts(&t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
-	policy_put(&t, "protocol_name", smtp_slice(q->protocol));
-	policy_put(&t, "client_address", peer.local ?
-	    smtp_slice("127.0.0.1") : peer.address);
-	policy_put_known(&t, "client_name", name);
-	policy_put_known(&t, "client_port", peer.port);
-	policy_put_known(&t, "reverse_client_name", name);
-	policy_put(&t, "server_address", peer.server);
-	policy_put(&t, "server_port", peer.server_port);
-	policy_put(&t, "helo_name", q->helo);
-	policy_put(&t, "sender", envelope.sender);
-	policy_put(&t, "recipient", q->recipient);
-	policy_put(&t, "recipient_count", smtp_slice("0"));
-	policy_put(&t, "instance", smtp_written(&envelope.instance));
-	smtp_puts(&t, "size=");
-	smtp_put_number(&t, envelope.size);
-	smtp_puts(&t, "\n");
-	policy_put(&t, "sasl_method", smtp_slice(peer.login_method));
-	policy_put(&t, "sasl_username", peer.login);
-	policy_put(&t, "encryption_protocol", peer.tls_version);
-	policy_put(&t, "encryption_cipher", peer.tls_cipher);
-	policy_put(&t, "encryption_keysize", smtp_slice("0"));
-	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
-		policy_put(&t, empty[i], smtp_slice(""));
-	smtp_puts(&t, "\n");
-	return smtp_written(&t);
-}
-
-static bool
-policy_send(struct slice s, int64_t until)
-{
-	ssize_t n;
-
-	while (s.n > 0) {
-		n = send(policy.fd, s.p, s.n, MSG_NOSIGNAL);
-		if (n >= 0)
-			s = (struct slice){ s.p + n, s.n - (size_t)n };
-		else if (errno != EAGAIN && errno != EINTR)
-			return false;
-		else if (!policy_wait(policy.fd, POLLOUT, until))
-			return false;
-	}
-	return true;
-}
-
-enum answer { ANSWERED, CLOSED, FAILED };
-
-/* Read its answer into p; CLOSED if it will give none. */
-static enum answer
+/* Read its answer into p.  SMTP_FAULT without policy.failed if it has closed,
+ * and will give none. */
+static enum smtp_reply
 policy_receive(struct smtp_policy *p, int64_t until)
 {
 	enum smtp_status status = SMTP_EMORE;
+	enum smtp_reply r;
+	size_t at = 0;
 	ssize_t n;
 
-	for (policy.n = 0; status == SMTP_EMORE; policy.n += (size_t)n) {
-		if (!policy_wait(policy.fd, POLLIN, until)) {
-			(void)policy_fault("policy", errno);
-			return FAILED;
-		}
-		n = recv(policy.fd, policy_in + policy.n,
-		    sizeof(policy_in) - policy.n, 0);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
-			n = 0;
+	while (status == SMTP_EMORE) {
+		r = policy_wait(POLLIN, until);
+		if (r != SMTP_YES)
+			return r;
+		n = recv(policy.fd, policy_in + at, sizeof(policy_in) - at, 0);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		}
-		if (n <= 0 && policy.n == 0)
-			return CLOSED;
-		if (n <= 0) {
-			(void)policy_fault("policy: half an answer, or too "
-			    "long a one", n == 0 ? 0 : errno);
-			return FAILED;
-		}
-		status = smtp_parse_policy((struct slice){ policy_in,
-		    policy.n + (size_t)n }, p);
+		if (n <= 0)
+			return at == 0 ? SMTP_FAULT : policy_fault("policy: "
+			    "half an answer, or too long a one",
+			    n == 0 ? 0 : errno);
+		at += (size_t)n;
+		status = smtp_parse_policy((struct slice){ policy_in, at }, p);
 	}
-	if (status == SMTP_OK)
-		return ANSWERED;
-	(void)policy_fault("policy: no action", 0);
-	return FAILED;
+	return status == SMTP_OK ? SMTP_YES :
+	    policy_fault("policy: no action", 0);
 }
 
-/* One question over the connection that is there. */
-static enum answer
-policy_talk(const struct question *q, struct smtp_policy *p, int64_t until)
+/* One question over the connection that is there, as policy_receive(). */
+static enum smtp_reply
+policy_talk(const struct smtp_question *q, struct smtp_policy *p,
+    int64_t until)
 {
+	struct smtp_text t = SMTP_TEXT(policy_out);
+	enum smtp_reply r = SMTP_YES;
+	size_t at = 0;
 	char left;
 	ssize_t n = recv(policy.fd, &left, 1, MSG_DONTWAIT);
 
-	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
-		return CLOSED;
 	/* an answer that nobody asked for is not one to the next question */
-	if (n > 0) {
-		(void)policy_fault("policy: talks unasked", 0);
-		return FAILED;
+	if (n > 0)
+		return policy_fault("policy: talks unasked", 0);
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		return SMTP_FAULT;
+	smtp_put_question(&t, q);
+	while (r == SMTP_YES && at < t.n) {
+		n = send(policy.fd, t.p + at, t.n - at, MSG_NOSIGNAL);
+		if (n >= 0)
+			at += (size_t)n;
+		else if (errno != EAGAIN && errno != EINTR)
+			return SMTP_FAULT;
+		else
+			r = policy_wait(POLLOUT, until);
 	}
-	if (policy_send(policy_request(q), until))
-		return policy_receive(p, until);
-	if (errno != ETIMEDOUT)
-		return CLOSED;
-	(void)policy_fault("policy", errno);
-	return FAILED;
+	return r == SMTP_YES ? policy_receive(p, until) : r;
 }
 
-/* Ask; false if there is no answer to be had, now or in this session.  A server
- * may end a connection when it has answered: then there is another one. */
-static bool
-policy_ask(const struct question *q, struct smtp_policy *p)
+/* What is known here of the one who asks. */
+static void
+policy_asker(struct smtp_question *q)
+{
+	q->local = peer.local;
+	q->address = peer.address;
+	q->name = peer.name;
+	q->port = peer.port;
+	q->server = peer.server;
+	q->server_port = peer.server_port;
+	q->sender = envelope.sender;
+	q->instance = smtp_written(&envelope.instance);
+	q->size = envelope.size;
+	q->login_method = smtp_slice(peer.login_method);
+	q->login = peer.login;
+	q->tls_version = peer.tls_version;
+	q->tls_cipher = peer.tls_cipher;
+}
+
+/*
+ * Ask, with what the session knows in q: helo, recipient, protocol.  SMTP_YES
+ * with its answer in p; SMTP_FAULT if there is none to be had; or as
+ * helper_wait().  A server may end a connection when it has answered: then
+ * there is another one.
+ */
+static enum smtp_reply
+policy_ask(struct smtp_question *q, struct smtp_policy *p)
 {
 	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
-	enum answer a = CLOSED;
+	enum smtp_reply r = SMTP_FAULT;
 	bool kept = true;
 
-	if (policy.failed)
-		return false;
-	while (kept && a == CLOSED) {
+	policy_asker(q);
+	while (r == SMTP_FAULT && kept && !policy.failed) {
 		kept = policy.fd != -1;
-		if (!kept && !policy_open(until))
+		r = kept ? SMTP_YES : policy_open(until);
+		if (r == SMTP_FAULT)
 			return policy_fault("policy", errno);
-		a = policy_talk(q, p, until);
-		if (a == CLOSED)
-			policy_end();
+		if (r == SMTP_YES)
+			r = policy_talk(q, p, until);
+		if (r == SMTP_FAULT && !policy.failed)
+			r = policy_end();
 	}
-	return a == ANSWERED || (a == CLOSED &&
-	    policy_fault("policy: closed", 0));
+	return r != SMTP_FAULT || policy.failed ? r :
+	    policy_fault("policy: closed", 0);
 }
 
 /* ---- 12. auth: ask a checkpassword program ----------------------------- */
@@ -3039,8 +2926,6 @@ policy_ask(const struct question *q, struct smtp_policy *p)
  * octets at most, on descriptor 3; the exit status is the answer.  What held a
  * password is wiped as soon as it was used.
  */
-enum verdict { AUTH_RIGHT, AUTH_WRONG, AUTH_FAULT };
-
 static struct {
 	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
 	char	told[512];		/* what the program is told */
@@ -3064,36 +2949,33 @@ auth_offered(void)
 static pid_t
 auth_spawn(struct slice words)
 {
-	int in[2], null;
 	pid_t pid = -1;
+	ssize_t n;
+	int in[2];
 
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null == -1)
+	if (pipe2(in, O_CLOEXEC) == -1)
 		return -1;
-	if (pipe2(in, O_CLOEXEC) == 0) {
-		/* so little always fits */
-		if (write(in[1], words.p, words.n) == (ssize_t)words.n) {
-			close(in[1]);
-			in[1] = -1;
-			helper_env_begin(getenv("PATH"));
-			pid = helper_spawn(auth_program.argv,
-			    (int[]){ null, null, 2, in[0] }, 4);
-		}
-		if (in[1] != -1)
-			close(in[1]);
-		close(in[0]);
+	/* so little always fits */
+	n = write(in[1], words.p, words.n);
+	close(in[1]);
+	if (n == (ssize_t)words.n) {
+		helper_env_begin(getenv("PATH"));
+		pid = helper_spawn(auth_program.argv,
+		    (int[]){ -1, -1, 2, in[0] }, 4);
 	}
-	close(null);
+	close(in[0]);
 	return pid;
 }
 
-/* Is that the user's password? */
-static enum verdict
+/* Is that the user's password?  SMTP_YES, SMTP_WRONG, SMTP_UNAVAILABLE if
+ * nobody knows; or as helper_wait(). */
+static enum smtp_reply
 auth_check(struct slice user, struct slice password)
 {
 	struct smtp_text t = SMTP_TEXT(auth.told);
 	const struct slice nul = { "", 1 };
 	const char *name = auth_program.argv[0];
+	enum smtp_reply r;
 	int status;
 	pid_t pid;
 
@@ -3104,22 +2986,25 @@ auth_check(struct slice user, struct slice password)
 	smtp_put_number(&t, (uint64_t)time(NULL));
 	smtp_put(&t, nul);
 	if (t.cut)
-		return AUTH_WRONG;
+		return SMTP_WRONG;
 	pid = auth_spawn(smtp_written(&t));
 	if (pid == -1) {
 		log_fault("exec", name, errno);
-		return AUTH_FAULT;
+		return SMTP_UNAVAILABLE;
 	}
-	if (!helper_finish(pid, name, -1, NULL, now_ms() +
-	    AUTH_SECONDS * 1000, true, &status) || !WIFEXITED(status))
-		return AUTH_FAULT;
+	r = helper_finish(pid, name, -1, NULL, now_ms() + AUTH_SECONDS * 1000,
+	    true, &status);
+	if (r != SMTP_YES && r != SMTP_FAULT)
+		return r;
+	if (r == SMTP_FAULT || !WIFEXITED(status))
+		return SMTP_UNAVAILABLE;
 	switch (WEXITSTATUS(status)) {
 	case 0:
-		return AUTH_RIGHT;
+		return SMTP_YES;
 	case 1:
 	case 3:		/* vchkpw's */
 	case 100:
-		return AUTH_WRONG;
+		return SMTP_WRONG;
 	default:
 		log_begin(LOG_ERR, "fault");
 		log_client();
@@ -3127,7 +3012,7 @@ auth_check(struct slice user, struct slice password)
 		log_quoted("path", smtp_slice(name));
 		log_number("exit", (uint64_t)WEXITSTATUS(status));
 		log_end();
-		return AUTH_FAULT;
+		return SMTP_UNAVAILABLE;
 	}
 }
 
@@ -3136,10 +3021,8 @@ auth_check(struct slice user, struct slice password)
 /*
  * UCSPI-TLS: the launcher gives us a control descriptor and two that are in
  * clear on our side.  'Y' asks it to begin; when the client has shaken hands it
- * tells the environment, "NAME=value" strings, a NUL behind each and one more.
+ * tells the environment, see smtp_tls().
  */
-static char tls_env[4096];
-
 static struct {
 	int	 fd[3];			/* control, read, write; -1: none */
 	bool	 started;
@@ -3174,84 +3057,31 @@ tls_find(void)
 	}
 }
 
-static bool
-tls_wait(int64_t until)
-{
-	int n;
-
-	do
-		n = helper_wait(tls.fd[0], POLLIN, until, false);
-	while (n == -1 && !terminated);
-	return n > 0;
-}
-
-/* The text itself lies in a buffer that goes on. */
-static struct slice
-keep_text(struct slice s, char buf[64])
-{
-	struct smtp_text t = { buf, 64, 0, false };
-
-	smtp_put(&t, s);
-	return smtp_written(&t);
-}
-
-static bool
-is_name(struct slice s, const char *name)
-{
-	return s.n == strlen(name) && memcmp(s.p, name, s.n) == 0;
-}
-
-/* What the launcher tells of the connection, as far as it may be repeated. */
-static void
-tls_note(const char *entry)
-{
-	const char *equals = strchr(entry, '=');
-	struct slice name = { entry, equals == NULL ? 0 :
-	    (size_t)(equals - entry) };
-	struct slice value = smtp_slice(equals == NULL ? "" : equals + 1);
-
-	if (is_name(name, "SSL_PROTOCOL") && smtp_is_tls_word(value))
-		peer.tls_version = keep_text(value, peer.tls_text[0]);
-	else if (is_name(name, "SSL_CIPHER") && smtp_is_tls_word(value))
-		peer.tls_cipher = keep_text(value, peer.tls_text[1]);
-}
-
 /* The launcher's answer, which comes when the client has shaken hands. */
 static bool
 tls_answer(void)
 {
 	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
-	size_t n = 0, at = 0;
-	bool skip = false;
-	const char *nul;
-	ssize_t got;
+	struct smtp_tls told = { .entry_n = 0 };
+	bool end = false;
+	char buf[4096];
+	ssize_t n;
 
-	for (;;) {
-		/* an empty entry is the end */
-		while ((nul = memchr(tls_env + at, '\0', n - at)) != NULL) {
-			if (nul == tls_env + at && !skip)
-				return true;
-			if (!skip)
-				tls_note(tls_env + at);
-			skip = false;
-			at = (size_t)(nul - tls_env) + 1;
-		}
-		/* one that does not fit is not for us */
-		if (at == 0 && n == sizeof(tls_env)) {
-			skip = true;
-			at = n;
-		}
-		memmove(tls_env, tls_env + at, n - at);
-		n -= at;
-		at = 0;
-		if (now_ms() >= until || !tls_wait(until))
+	while (!end) {
+		if (now_ms() >= until || helper_wait(tls.fd[0], POLLIN, until,
+		    false) != SMTP_YES)
 			return false;
-		got = read(tls.fd[0], tls_env + n, sizeof(tls_env) - n);
-		if (got == 0 || (got == -1 && errno != EINTR &&
-		    errno != EAGAIN))
+		n = read(tls.fd[0], buf, sizeof(buf));
+		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
 			return false;
-		n += got > 0 ? (size_t)got : 0;
+		if (n > 0)
+			end = smtp_tls(&told, (struct slice){ buf, (size_t)n });
 	}
+	peer.tls_version = keep_text((struct slice){ told.version,
+	    told.version_n }, peer.tls_text[0]);
+	peer.tls_cipher = keep_text((struct slice){ told.cipher,
+	    told.cipher_n }, peer.tls_text[1]);
+	return true;
 }
 
 /* Is there someone at the other end?  He has nothing to say yet. */
@@ -3263,8 +3093,8 @@ tls_alive(void)
 	return wait_until(&p, 1, 0) <= 0;
 }
 
-/* Begin; false if that failed, and then nobody can go on. */
-static bool
+/* Begin; SMTP_GONE if that failed, and then nobody can go on. */
+static enum smtp_reply
 tls_start(void)
 {
 	struct stat in, out;
@@ -3272,7 +3102,7 @@ tls_start(void)
 	if (write(tls.fd[0], "Y", 1) != 1 || !tls_answer() ||
 	    dup2(tls.fd[1], 0) == -1 || dup2(tls.fd[2], 1) == -1 ||
 	    fstat(0, &in) == -1 || fstat(1, &out) == -1)
-		return false;
+		return SMTP_GONE;
 	for (size_t i = 0; i < 3; i++)
 		close(tls.fd[i]);
 	peer.socket_in = S_ISSOCK(in.st_mode);
@@ -3283,12 +3113,10 @@ tls_start(void)
 	log_quoted("version", peer.tls_version);
 	log_quoted("cipher", peer.tls_cipher);
 	log_end();
-	return true;
+	return SMTP_YES;
 }
 
 /* ---- 14. lists: whose mail we take ------------------------------------- */
-
-enum found { NO, YES, UNREADABLE };
 
 /*
  * The lists of users and of domains that were asked last; they stay mapped for
@@ -3312,8 +3140,7 @@ on_list_cut(int sig)
 static bool
 list_is_same(const struct stat *a, const struct stat *b)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-	    a->st_size == b->st_size &&
+	return same_file(a, b) && a->st_size == b->st_size &&
 	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
 	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
@@ -3339,63 +3166,57 @@ list_map(struct list *l, const char *path)
 	return p != MAP_FAILED;
 }
 
-static bool
-list_is_whole(struct slice text)
-{
-	return text.p[text.n - 1] == '\n';
-}
+struct who {			/* a recipient; of a domain no more is asked */
+	struct slice	local;
+	struct slice	user;
+	struct slice	domain;
+};
 
-/* Ask a list.  One that is empty or ends without a newline is just being
- * written, and tells nothing. */
-static enum found
-list_ask(const char *path, bool (*holds)(struct slice, const void *),
-    const void *what)
+/* Ask a list: SMTP_YES, or no, or SMTP_FAULT.  One that is empty or ends
+ * without a newline is just being written, and tells nothing. */
+static enum smtp_reply
+list_ask(const char *path, const struct who *who, enum smtp_reply no)
 {
-	struct list *l = &lists[path == conf.users];
-	struct sigaction sa = { .sa_handler = on_list_cut };
-	volatile enum found found = UNREADABLE;
+	const bool users = path == conf.users;
+	struct list *l = &lists[users];
+	volatile enum smtp_reply r = SMTP_FAULT;
 	struct stat st;
 
 	if ((l->text.n == 0 || stat(path, &st) == -1 ||
 	    !list_is_same(&st, &l->st)) && !list_map(l, path)) {
 		log_fault(errno == 0 ? "list empty" : "list", path, errno);
-		return UNREADABLE;
+		return SMTP_FAULT;
 	}
-	sigaction(SIGBUS, &sa, NULL);
-	if (sigsetjmp(list_cut, 1) == 0 && list_is_whole(l->text))
-		found = holds(l->text, what) ? YES : NO;
-	sa.sa_handler = SIG_DFL;
-	sigaction(SIGBUS, &sa, NULL);
-	if (found == UNREADABLE)
+	signal_set(SIGBUS, on_list_cut);
+	if (sigsetjmp(list_cut, 1) == 0 && l->text.p[l->text.n - 1] == '\n')
+		r = (users ? smtp_users_hold(l->text, who->local, who->user,
+		    who->domain) : smtp_domains_hold(l->text, who->domain)) ?
+		    SMTP_YES : no;
+	signal_set(SIGBUS, SIG_DFL);
+	if (r == SMTP_FAULT)
 		log_fault("list incomplete", path, 0);
-	return found;
+	return r;
 }
 
-static bool
-list_domain(struct slice list, const void *domain)
-{
-	return smtp_domains_hold(list, *(const struct slice *)domain);
-}
-
-/* Is a domain ours? */
-static enum found
+/* Is a domain ours?  SMTP_YES, SMTP_NOT_OURS or SMTP_FAULT. */
+static enum smtp_reply
 domain_find(struct slice domain)
 {
-	enum found found = NO, one;
+	const struct who who = { .domain = domain };
+	enum smtp_reply r = SMTP_NOT_OURS, one;
 
 	if (conf.domains == 0)
-		return YES;
-	for (size_t i = 0; i < conf.domains && found != YES; i++) {
+		return SMTP_YES;
+	for (size_t i = 0; i < conf.domains && r != SMTP_YES; i++) {
 		if (domains[i].p[0] == '@')
-			one = list_ask(domains[i].p + 1, list_domain,
-			    &domain);
+			one = list_ask(domains[i].p + 1, &who, SMTP_NOT_OURS);
 		else
-			one = smtp_domain_matches(domains[i], domain) ? YES :
-			    NO;
-		if (one != NO)
-			found = one;
+			one = smtp_domain_matches(domains[i], domain) ?
+			    SMTP_YES : SMTP_NOT_OURS;
+		if (one != SMTP_NOT_OURS)
+			r = one;
 	}
-	return found;
+	return r;
 }
 
 /* The domain that an address without one is given. */
@@ -3408,20 +3229,6 @@ domain_default(void)
 	return smtp_slice(conf.hostname);
 }
 
-struct who {
-	struct slice	local;
-	struct slice	user;
-	struct slice	domain;
-};
-
-static bool
-list_user(struct slice list, const void *ctx)
-{
-	const struct who *who = ctx;
-
-	return smtp_users_hold(list, who->local, who->user, who->domain);
-}
-
 /* What was asked of --users in this session, and the answers: whoever asks
  * again hears the same. */
 enum { ASKED = 16 };
@@ -3429,11 +3236,12 @@ enum { ASKED = 16 };
 static struct {
 	struct smtp_text	who;
 	char			text[SMTP_MAILBOX_MAX];
-	enum found		found;
+	enum smtp_reply		answer;
 } asked[ASKED];
 
-/* Does --users know this recipient?  Postmaster always exists (4.5.1). */
-static enum found
+/* Does --users know this recipient?  SMTP_YES, SMTP_NO_USER or SMTP_FAULT.
+ * Postmaster always exists (4.5.1). */
+static enum smtp_reply
 user_find(struct slice local, struct slice domain)
 {
 	char buf[SMTP_MAILBOX_MAX], address_buf[SMTP_MAILBOX_MAX];
@@ -3444,19 +3252,19 @@ user_find(struct slice local, struct slice domain)
 
 	(void)smtp_unquote(local, buf, sizeof(buf), &who.local.n);
 	if (conf.users == NULL || smtp_is(who.local, "postmaster"))
-		return YES;
+		return SMTP_YES;
 	smtp_put(&t, who.local);
 	smtp_puts(&t, "@");
 	smtp_put(&t, domain);
 	i = smtp_hash(smtp_written(&t)) % ASKED;
 	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
-		return asked[i].found;
+		return asked[i].answer;
 	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
-	asked[i].found = list_ask(conf.users, list_user, &who);
+	asked[i].answer = list_ask(conf.users, &who, SMTP_NO_USER);
 	asked[i].who = SMTP_TEXT(asked[i].text);
-	if (!t.cut && asked[i].found != UNREADABLE)
+	if (!t.cut && asked[i].answer != SMTP_FAULT)
 		smtp_put(&asked[i].who, smtp_written(&t));
-	return asked[i].found;
+	return asked[i].answer;
 }
 
 /* ---- 14. session: the answers ------------------------------------------ */
@@ -3597,25 +3405,11 @@ answer_sender(void)
 	return SMTP_YES;
 }
 
-/* What --users has to say of an address. */
-static enum smtp_reply
-check_user(struct slice local, struct slice domain)
-{
-	switch (user_find(local, domain)) {
-	case UNREADABLE:
-		return SMTP_FAULT;
-	case NO:
-		return SMTP_NO_USER;
-	default:
-		return SMTP_YES;
-	}
-}
-
 /* May mail go to this address? */
 static enum smtp_reply
 check_rcpt(const struct smtp_path *path, struct slice domain)
 {
-	enum found found = YES;
+	enum smtp_reply found = SMTP_YES;
 
 	if (path->second_at && peer_relays())
 		return SMTP_BAD_ADDRESS;
@@ -3623,11 +3417,9 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 		return SMTP_NOT_OURS;
 	if (path->domain.n > 0)
 		found = domain_find(domain);
-	if (found == UNREADABLE)
-		return SMTP_FAULT;
-	if (found == NO)
-		return peer_relays() ? SMTP_YES : SMTP_NOT_OURS;
-	return check_user(path->local, domain);
+	if (found == SMTP_NOT_OURS && peer_relays())
+		return SMTP_YES;
+	return found == SMTP_YES ? user_find(path->local, domain) : found;
 }
 
 /* A number for the message that the policy server is asked about. */
@@ -3701,8 +3493,9 @@ policy_refused(const struct smtp_policy *p)
 static enum smtp_reply
 check_policy(struct slice recipient)
 {
-	struct question q = { { session.helo, session.helo_n }, recipient,
-	    conf.lmtp ? "LMTP" : session.esmtp ? "ESMTP" : "SMTP" };
+	struct smtp_question q = { .helo = { session.helo, session.helo_n },
+	    .recipient = recipient, .protocol = smtp_slice(conf.lmtp ?
+	    "LMTP" : session.esmtp ? "ESMTP" : "SMTP") };
 	struct smtp_policy p;
 	enum smtp_reply answer;
 
@@ -3717,8 +3510,7 @@ check_policy(struct slice recipient)
 	}
 	if (envelope.instance.n == 0)
 		envelope_name();
-	answer = policy_ask(&q, &p) ? SMTP_YES : interrupted != SMTP_YES ?
-	    interrupted : SMTP_FAULT;
+	answer = policy_ask(&q, &p);
 	if (answer != SMTP_YES)
 		return answer == SMTP_FAULT ? policy_silent() : answer;
 	switch (p.action) {
@@ -3776,9 +3568,9 @@ answer_vrfy(void)
 {
 	const struct slice domain = domain_of(&host.path);
 
-	if (host.path.domain.n > 0 && domain_find(domain) != YES)
+	if (host.path.domain.n > 0 && domain_find(domain) != SMTP_YES)
 		return SMTP_YES;
-	return check_user(host.path.local, domain);
+	return user_find(host.path.local, domain);
 }
 
 /* Room for the next octets; what is put in front of the first must find some,
@@ -4039,10 +3831,7 @@ log_auth(const char *result)
 static enum smtp_reply
 answer_password(void)
 {
-	enum verdict v = auth_check(host.user, host.password);
-	const enum smtp_reply answer = interrupted != SMTP_YES ? interrupted :
-	    v == AUTH_RIGHT ? SMTP_YES : v == AUTH_WRONG ? SMTP_WRONG :
-	    SMTP_UNAVAILABLE;
+	const enum smtp_reply answer = auth_check(host.user, host.password);
 
 	auth_wipe();
 	if (answer == SMTP_YES || answer == SMTP_UNAVAILABLE)
@@ -4060,8 +3849,7 @@ answer_pause(void)
 static enum smtp_reply
 answer_handshake(void)
 {
-	enum smtp_reply answer = net_flush() ? tls_start() ?
-	    SMTP_YES : SMTP_GONE : SMTP_GONE;
+	enum smtp_reply answer = net_flush() ? tls_start() : SMTP_GONE;
 
 	session_terms();
 	return answer;
@@ -5162,7 +4950,7 @@ test_policy(void)
 	printf("policy %s\n", conf.policy);
 	if (policy_is_program())
 		test_program(policy_program.argv[0]);
-	else if (!policy_open(now_ms() + PATIENCE))
+	else if (policy_open(now_ms() + PATIENCE) != SMTP_YES)
 		test_problem("policy", conf.policy, strerror(errno));
 	policy_close();
 }

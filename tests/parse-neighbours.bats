@@ -220,3 +220,112 @@ load parse
 		\e				no	nothing
 	S
 }
+
+@test "tls: what a launcher tells is read in pieces of any size, and two entries are kept" {
+	local p=SSL_PROTOCOL c=SSL_CIPHER
+	"$DRIVER" tls <<-S
+		\\x00				/ +end	nothing is told
+		$p=TLSv1.3\\x00$c=X\\x00\\x00	TLSv1.3/X +end	both
+		$c=X\\x00$p=TLSv1.3\\x00\\x00	TLSv1.3/X +end	in any order
+		$p=TLSv1.3\\x00$c=X\\x00	TLSv1.3/X	no end
+		$p=TLSv1.3\\x00$c=X	TLSv1.3/	half an entry
+		A=b\\x00$p=Y\\x00c\\x00\\x00	Y/ +end	others between them
+		$p=Y\\x00\\x00$c=X\\x00\\x00	Y/ +end	what is behind the end
+		$p=Y\\x00$p=Z\\x00\\x00	Z/ +end	the last counts
+		$p=Y\\x00$p=a b\\x00\\x00	Y/ +end	if it is a word
+		$p=\\x00\\x00		/ +end	nothing is no word
+		$p\\x00\\x00			/ +end	no value
+		=TLSv1.3\\x00\\x00		/ +end	no name
+		ssl_cipher=X\\x00\\x00	/ +end	the name is as it is
+		${p}S=X\\x00\\x00		/ +end	and the whole of it
+		$p=\\{64}x\\x00\\x00	\\{64}x/ +end	the longest
+		$p=\\{65}x\\x00\\x00	/ +end	one more
+		A=\\{78}x\\x00$c=X\\x00\\x00	/X +end	an entry that just fits
+		A=\\{79}x\\x00$c=X\\x00\\x00	/X +end	and one that does not
+		A=\\{2000}x\\x00$c=X\\x00\\x00	/X +end	a long one
+		\\e				/	nothing yet
+	S
+}
+
+@test "unbracket: the brackets around an address go, and no others" {
+	"$DRIVER" unbracket <<-'S'
+		[::1]		::1	an address
+		::1		::1	none around it
+		[::1		[::1	one of them
+		::1]		::1]	the other
+		[]		[]	nothing in them
+		[[a]]		[a]	one pair
+		]a[		]a[	the wrong way round
+		[		[	one octet
+		\e		\e	nothing
+	S
+}
+
+@test "port: a number up to 65535" {
+	"$DRIVER" port <<-'S'
+		25		25	a port
+		0		0	none, but a number
+		65535		65535	the last
+		65536		syntax	one more
+		00025		25	zeros in front
+		\{20}9		syntax	20 digits
+		\{21}0		syntax	21 of them
+		-1		syntax	a sign
+		2 5		syntax	a blank
+		smtp		syntax	a name
+		\e		syntax	nothing
+	S
+}
+
+@test "question: the attributes of Postfix, each on one line, and an empty line" {
+	local head='request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n'
+	local tail='encryption_keysize=0\nqueue_id=\netrn_domain=\nstress=\nsasl_sender=\nccert_subject=\nccert_issuer=\nccert_fingerprint=\nccert_pubkey_fingerprint=\npolicy_context=\n\n'
+	printf '%s\t%s\t%s\n' \
+	    '|192.0.2.7|c.example|4321|h.example|a@c.example|u@example.org|me' \
+	    "${head}client_address=192.0.2.7\\nclient_name=c.example\\nclient_port=4321\\nreverse_client_name=c.example\\nserver_address=192.0.2.7\\nserver_port=4321\\nhelo_name=h.example\\nsender=a@c.example\\nrecipient=u@example.org\\nrecipient_count=0\\ninstance=1.2.3\\nsize=2\\nsasl_method=PLAIN\\nsasl_username=me\\nencryption_protocol=\\nencryption_cipher=c.example\\n$tail" \
+	    'all that is known' \
+	    '|||||||' \
+	    "${head}client_address=\\nclient_name=unknown\\nclient_port=unknown\\nreverse_client_name=unknown\\nserver_address=\\nserver_port=\\nhelo_name=\\nsender=\\nrecipient=\\nrecipient_count=0\\ninstance=1.2.3\\nsize=0\\nsasl_method=PLAIN\\nsasl_username=\\nencryption_protocol=\\nencryption_cipher=\\n$tail" \
+	    'nothing is' \
+	    'yes|::1|n||a\nb\x7f|a=b|\xc3\xa4|\x00' \
+	    "${head}client_address=127.0.0.1\\nclient_name=localhost\\nclient_port=unknown\\nreverse_client_name=localhost\\nserver_address=::1\\nserver_port=\\nhelo_name=a?b?\\nsender=a=b\\nrecipient=\\xc3\\xa4\\nrecipient_count=0\\ninstance=1.2.3\\nsize=1\\nsasl_method=PLAIN\\nsasl_username=?\\nencryption_protocol=yes\\nencryption_cipher=n\\n$tail" \
+	    'of this machine, and control octets' |
+	    "$DRIVER" put-question
+}
+
+@test "launched: the first launcher that has an address tells of the client" {
+	"$DRIVER" launched <<-'S'
+		HOME=/x					none	no launcher
+		PROTO=					launcher	a variable, though empty
+		TCPREMOTEIP=				launcher	this one
+		TCPREMOTEPORT=1				launcher	or this
+		REMOTE_PORT=1				launcher	or this
+		TCPLOCALIP=::1				launcher to ::1 0	or this
+		SOCAT_PEERPORT=1			none	but not this
+		NCAT_REMOTE_PORT=1			none	nor this
+		TCPREMOTEIPX=::1			none	another name
+		TCPREMOTEIP				none	no variable
+		TCPREMOTEIP=192.0.2.7|TCPREMOTEPORT=9	launcher named from ::ffff:192.0.2.7 9	UCSPI
+		TCPREMOTEPORT=9|TCPREMOTEIP=::1		launcher named from ::1 9	in any order
+		TCPREMOTEIP=::1				launcher named from ::1\s	no port
+		TCPREMOTEIP=::1|TCPREMOTEPORT=x		launcher named from ::1 \s-TCPREMOTEPORT	a bad one
+		TCPREMOTEIP=::1|TCPREMOTEPORT=65536	launcher named from ::1 \s-TCPREMOTEPORT	one too large
+		TCPREMOTEIP=::1|TCPREMOTEHOST=c.example	launcher named from ::1 ,c.example	its name
+		TCPREMOTEIP=::1|TCPREMOTEHOST=		launcher named from ::1\s	no name
+		TCPREMOTEIP=::1|TCPREMOTEHOST=a b	launcher named from ::1 \s-TCPREMOTEHOST	no Domain
+		REMOTE_ADDR=::1|TCPREMOTEHOST=c.example	launcher from ::1\s	UCSPI's is no other's
+		REMOTE_ADDR=::1|REMOTE_PORT=7		launcher from ::1 7	systemd
+		TCPREMOTEIP=x|REMOTE_ADDR=::1		launcher named from ::1 \s-TCPREMOTEIP	what does not parse is passed over
+		TCPREMOTEIP=x|REMOTE_ADDR=y|REMOTE_HOST=::1|REMOTE_PORT=z	launcher named from ::1 \s-TCPREMOTEIP -REMOTE_ADDR -REMOTE_PORT	the most that can be
+		REMOTE_HOST=c.example|SOCAT_PEERADDR=::1	launcher named from ::1\s	a name is not skipped
+		SOCAT_PEERADDR=/run/s|NCAT_REMOTE_ADDR=::1	launcher from ::1\s	nor is a path
+		SOCAT_PEERADDR=[::1]|SOCAT_PEERPORT=5	launcher from ::1 5	brackets
+		NCAT_REMOTE_ADDR=::1|NCAT_REMOTE_PORT=6	launcher from ::1 6	ncat
+		TCPREMOTEIP=::1|REMOTE_ADDR=::2		launcher named from ::1\s	the first wins
+		TCPREMOTEIP=::1|TCPREMOTEIP=::2		launcher named from ::1\s	and of a name
+		TCPLOCALIP=192.0.2.1|TCPLOCALPORT=25	launcher to ::ffff:192.0.2.1 25	our own
+		TCPLOCALIP=::1|TCPLOCALPORT=x		launcher to ::1 0	no port
+		TCPLOCALIP=x|TCPLOCALPORT=25		launcher	no address
+		RELAYCLIENT=				none relay	tcprules'
+	S
+}

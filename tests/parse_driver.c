@@ -2141,6 +2141,32 @@ do_policy(struct slice in, const char *param)
 	say_slice(p.text);
 }
 
+/* local|address|name|port|helo|sender|recipient|login: the other half of the
+ * fields is made of them */
+static void
+put_question(struct smtp_text *t, struct slice in)
+{
+	struct slice part[PARTS];
+
+	if (parts(in, part) != PARTS)
+		die("not eight parts");
+	smtp_put_question(t, &(struct smtp_question){
+	    .local = part[0].n > 0, .protocol = smtp_slice("ESMTP"),
+	    .address = part[1], .name = part[2], .port = part[3],
+	    .server = part[1], .server_port = part[3], .helo = part[4],
+	    .sender = part[5], .recipient = part[6],
+	    .instance = smtp_slice("1.2.3"), .size = part[7].n,
+	    .login_method = smtp_slice("PLAIN"), .login = part[7],
+	    .tls_version = part[0], .tls_cipher = part[2] });
+}
+
+static void
+do_put_question(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_question);
+}
+
 static void
 say_ip(const unsigned char ip[16])
 {
@@ -2252,6 +2278,85 @@ do_tls_word(struct slice in, const char *param)
 	yes_no(smtp_is_tls_word(in));
 }
 
+/* the same however it is cut; +end where that was seen */
+static void
+do_tls(struct slice in, const char *param)
+{
+	struct smtp_tls whole = { .entry_n = 0 }, t;
+	bool end = smtp_tls(&whole, in), ended;
+
+	(void)param;
+	say_slice((struct slice){ whole.version, whole.version_n });
+	say("/");
+	say_slice((struct slice){ whole.cipher, whole.cipher_n });
+	say(end ? " +end" : "");
+	for (size_t cut = 0; cut <= in.n; cut++) {
+		t = (struct smtp_tls){ .entry_n = 0 };
+		ended = smtp_tls(&t, placed(PART, (struct slice){ in.p, cut }));
+		for (size_t i = cut; i < in.n && !ended; i++)
+			ended = smtp_tls(&t, (struct slice){ in.p + i, 1 });
+		if (ended != end || memcmp(&t, &whole, sizeof(t)) != 0)
+			say(" !otherwise, cut at %zu", cut);
+	}
+}
+
+static void
+do_unbracket(struct slice in, const char *param)
+{
+	(void)param;
+	say_part(in, smtp_unbracket(in));
+}
+
+static void
+do_port(struct slice in, const char *param)
+{
+	unsigned port;
+
+	(void)param;
+	memset(&port, FRESH, sizeof(port));
+	if (ok(smtp_parse_port(in, &port), &port, sizeof(port)))
+		say("%u", port);
+}
+
+/* NAME=value|... */
+static void
+do_launched(struct slice in, const char *param)
+{
+	struct smtp_launched l;
+	char *env[PARTS + 1] = { NULL };
+	struct slice part[PARTS];
+	int n = parts(in, part);
+
+	(void)param;
+	for (int i = 0; i < n; i++) {
+		env[i] = calloc(1, part[i].n + 1);
+		if (env[i] == NULL)
+			die("no memory");
+		memcpy(env[i], part[i].p, part[i].n);
+	}
+	memset(&l, FRESH, sizeof(l));
+	smtp_launched(env, &l);
+	say("%s", l.any ? "launcher" : "none");
+	say("%s%s", l.relay ? " relay" : "", l.named ? " named" : "");
+	if (l.client) {
+		say(" from ");
+		say_ip(l.ip);
+		say(" ");
+		say_slice(l.port);
+		say(l.name.n > 0 ? "," : "");
+		say_slice(l.name);
+	}
+	if (l.server) {
+		say(" to ");
+		say_ip(l.server_ip);
+		say(" %u", l.server_port);
+	}
+	for (size_t i = 0; i < l.nskipped; i++)
+		say(" -%s", l.skipped[i]);
+	for (int i = 0; i < n; i++)
+		free(env[i]);
+}
+
 /* nets|address; "bad" for what are no networks */
 static void
 do_nets(struct slice in, const char *param)
@@ -2346,11 +2451,16 @@ static const struct {
 	{ "last",		do_last,			false },
 	{ "words",		do_words,		false },
 	{ "policy",		do_policy,		false },
+	{ "put-question",	do_put_question,	false },
 	{ "proxy",		do_proxy,		false },
 	{ "xclient",		do_xclient,		false },
 	{ "base64",		do_base64,		false },
 	{ "plain",		do_plain,		false },
 	{ "tls-word",		do_tls_word,		false },
+	{ "tls",		do_tls,			false },
+	{ "unbracket",		do_unbracket,		false },
+	{ "port",		do_port,		false },
+	{ "launched",		do_launched,		false },
 	{ "nets",		do_nets,			false },
 };
 

@@ -30,8 +30,8 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static run serve check check-asan check-32 gates bench fuzz lint \
-	install uninstall dist clean
+.PHONY: all static sink run serve check check-asan check-32 gates bench \
+	fuzz lint install uninstall dist clean
 
 all: smtpd
 
@@ -64,6 +64,12 @@ smtpd-hasty: $(SRC) smtp_parse.h
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
+
+# the second host
+sink: contrib/smtpsink
+contrib/smtpsink: contrib/smtpsink.c smtp_parse.o
+	$(CC) $(STD) $(WARN) $(HARDEN) $(HARDENLD) -I. $(CPPFLAGS) $(CFLAGS) \
+	  $(LDFLAGS) -o $@ contrib/smtpsink.c smtp_parse.o $(LDLIBS)
 
 run: smtpd
 	@mkdir -p run/tmp run/new run/cur
@@ -116,7 +122,7 @@ lint:
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
-	  --suppress=missingIncludeSystem $(SRC)
+	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
 	mandoc -Tlint -Wwarning smtpd.8
 
 # each is copied beside its place and renamed, so that a launcher finds the old
@@ -140,4 +146,5 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
+	  contrib/smtpsink \
 	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz

@@ -5,6 +5,8 @@ VERSION  = 0.2
 PREFIX   = /usr/local
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
+LIBDIR   = $(PREFIX)/lib
+INCDIR   = $(PREFIX)/include
 PROGNAME = smtpd
 PORT     = 2525
 PROGRAM  =
@@ -30,8 +32,9 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static run serve check check-asan check-32 gates bench fuzz lint \
-	install uninstall dist clean
+.PHONY: all static sink lib run serve check check-asan check-32 gates bench \
+	fuzz lint install install-lib uninstall uninstall-lib dist clean \
+	smtp_parse.pc
 
 all: smtpd
 
@@ -64,6 +67,28 @@ smtpd-hasty: $(SRC) smtp_parse.h
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
+
+# the second host
+sink: contrib/smtpsink
+contrib/smtpsink: contrib/smtpsink.c smtp_parse.o
+	$(CC) $(STD) $(WARN) $(HARDEN) $(HARDENLD) -I. $(CPPFLAGS) $(CFLAGS) \
+	  $(LDFLAGS) -o $@ contrib/smtpsink.c smtp_parse.o $(LDLIBS)
+
+# the language alone, to be linked into whatever there is
+lib: libsmtp_parse.a smtp_parse.pc
+libsmtp_parse.a: smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) $(HARDEN) -fPIC $$($(PROBE)) $(CPPFLAGS) $(CFLAGS) \
+	  -c -o smtp_parse.pic.o smtp_parse.c
+	rm -f $@
+	$(AR) rc $@ smtp_parse.pic.o
+
+# always made anew: where the library will be may be said anew
+smtp_parse.pc:
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' \
+	  'includedir=$(INCDIR)' '' 'Name: smtp_parse' \
+	  'Description: the server side of SMTP, as a machine without I/O' \
+	  'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
+	  'Libs: -L$${libdir} -lsmtp_parse' >$@
 
 run: smtpd
 	@mkdir -p run/tmp run/new run/cur
@@ -116,8 +141,8 @@ lint:
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
-	  --suppress=missingIncludeSystem $(SRC)
-	mandoc -Tlint -Wwarning smtpd.8
+	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
+	mandoc -Tlint -Wwarning smtpd.8 contrib/smtp_parse.3
 
 # each is copied beside its place and renamed, so that a launcher finds the old
 # one or the new one at any moment, and whole
@@ -135,9 +160,27 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
 	@DESTDIR='$(DESTDIR)' sh contrib/remains
 
+LIBFILES = $(DESTDIR)$(LIBDIR)/libsmtp_parse.a \
+	   $(DESTDIR)$(LIBDIR)/pkgconfig/smtp_parse.pc \
+	   $(DESTDIR)$(INCDIR)/smtp_parse.h \
+	   $(DESTDIR)$(MANDIR)/man3/smtp_parse.3
+
+install-lib: lib
+	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) \
+	  $(DESTDIR)$(MANDIR)/man3
+	cp libsmtp_parse.a $(DESTDIR)$(LIBDIR)
+	cp smtp_parse.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	cp smtp_parse.h $(DESTDIR)$(INCDIR)
+	cp contrib/smtp_parse.3 $(DESTDIR)$(MANDIR)/man3
+	chmod 644 $(LIBFILES)
+
+uninstall-lib:
+	rm -f $(LIBFILES)
+
 dist:
 	git archive --prefix=smtpd-$(VERSION)/ -o smtpd-$(VERSION).tar.gz HEAD
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
+	  contrib/smtpsink libsmtp_parse.a smtp_parse.pc \
 	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz

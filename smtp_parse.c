@@ -310,6 +310,26 @@ smtp_put_client(struct smtp_text *t, struct slice address, struct slice port)
 	smtp_put(t, port);
 }
 
+bool
+smtp_put_once(struct smtp_text *t, struct slice line)
+{
+	const struct smtp_text before = *t;
+	const char *at, *lf;
+
+	for (at = t->p; at < t->p + t->n; at = lf + 1) {
+		lf = memchr(at, '\n', (size_t)(t->p + t->n - at));
+		if ((size_t)(lf - at) == line.n &&
+		    memcmp(at, line.p, line.n) == 0)
+			return true;
+	}
+	smtp_put(t, line);
+	smtp_puts(t, "\n");
+	if (!t->cut)
+		return true;
+	*t = before;
+	return false;
+}
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum fit { FIT_NO, FIT_PREFIX, FIT_YES };

@@ -167,6 +167,15 @@ bool smtp_put_pair(struct smtp_text *t, const char *key, struct slice value,
 void smtp_put_client(struct smtp_text *t, struct slice address,
     struct slice port);
 
+/*
+ * smtp_put_once(t, line)
+ *
+ * Append a line and an LF to a text of such lines, unless it is there already.
+ *
+ * Returns: false, with nothing appended, if it does not fit.
+ */
+bool smtp_put_once(struct smtp_text *t, struct slice line);
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum smtp_opening {

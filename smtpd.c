@@ -341,19 +341,17 @@ static struct {
 	struct slice	 tls_version;	/* empty: unknown */
 	struct slice	 tls_cipher;
 	struct slice	 login;		/* who it is, by AUTH or XCLIENT */
-	const char	*login_method;
 	struct slice	 server;	/* our own address; empty: unknown */
 	struct slice	 server_port;
 	char		 text[INET6_ADDRSTRLEN];
 	char		 digits[8];
 	char		 name_text[SMTP_DOMAIN_MAX];
-	char		 login_text[512];
 	char		 tls_text[2][SMTP_TLS_WORD_MAX];
 	char		 server_text[INET6_ADDRSTRLEN];
 	char		 server_digits[8];
 	const char	*skipped[8];	/* variables that did not parse */
 	size_t		 nskipped;
-} peer = { .login_method = "" };
+} peer;
 
 static struct smtp_launched launched;
 
@@ -482,6 +480,14 @@ peer_find_server(void)
 		peer_keep_server(launched.server_ip, launched.server_port);
 	else if (socket_end(getsockname, ip, &port))
 		peer_keep_server(ip, port);
+}
+
+/* Is the client's address among these networks? */
+static bool
+peer_is_in(const char *nets)
+{
+	return nets != NULL && smtp_nets_match(smtp_slice(nets),
+	    peer.address.n > 0 ? peer.ip : NULL);
 }
 
 /* May it send to any domain?  Into Maildirs what it may is no more than its
@@ -826,16 +832,46 @@ log_fault(const char *what, const char *path, int error)
 	log_end();
 }
 
-/* One line of ours, with --verbose. */
+/* A line of one value. */
 static void
-log_said(struct slice said)
+log_one(int priority, const char *event, const char *key, struct slice value)
 {
-	if (!conf.verbose)
-		return;
-	log_begin(LOG_DEBUG, "dialogue");
+	log_begin(priority, event);
 	log_client();
-	log_quoted("said", said);
+	log_quoted(key, value);
 	log_end();
+}
+
+/* The same of what was accepted: the first hundred of a session. */
+static void
+log_noted(int priority, const char *event, const char *key,
+    struct slice value)
+{
+	if (++logged.notes <= REFUSALS_LOGGED)
+		log_one(priority, event, key, value);
+}
+
+/* A session's refusals beyond the first hundred are only counted. */
+static bool
+log_is_flooded(void)
+{
+	return ++logged.refusals > REFUSALS_LOGGED;
+}
+
+static void
+log_known(const char *key, struct slice value)
+{
+	if (value.n > 0)
+		log_quoted(key, value);
+}
+
+/* Our reply: its code, and its text where that tells more. */
+static void
+log_reply(struct slice said, bool text)
+{
+	log_plain("reply", (struct slice){ said.p, 3 });
+	if (text)
+		log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
 }
 
 /* ---- 5. net: one buffer each way --------------------------------------- */
@@ -902,7 +938,8 @@ net_log(void)
 
 	for (; conf.verbose && line < net_out + host.out.n; line = lf + 1) {
 		lf = memchr(line, '\n', host.out.n - net.logged);
-		log_said((struct slice){ line, (size_t)(lf - 1 - line) });
+		log_one(LOG_DEBUG, "dialogue", "said", (struct slice){ line,
+		    (size_t)(lf - 1 - line) });
 		net.logged = (size_t)(lf + 1 - net_out);
 	}
 }
@@ -1045,8 +1082,7 @@ static struct {
 	struct smtp_text prepended;	/* header fields of the policy's */
 	char		 prepended_text[PREPENDED_MAX];
 	uint64_t	 size;		/* as MAIL said; 0: it did not */
-	struct smtp_text instance;	/* for the policy server */
-	char		 instance_text[64];
+	char		 instance[64];	/* its number, for a policy server */
 	char		 pool[POOL_SIZE];	/* the addresses */
 	size_t		 used;
 } envelope;
@@ -1236,14 +1272,6 @@ file_put_all(const char *before, struct slice s, const char *after)
 	file_put(smtp_slice(before));
 	file_put(s);
 	file_put(smtp_slice(after));
-}
-
-/* Room to decode octets of the message into; they count once file.n does. */
-static struct smtp_room
-file_room(void)
-{
-	return (struct smtp_room){ file_buf + file.n,
-	    sizeof(file_buf) - file.n };
 }
 
 /* Make the file's content last; it is closed whatever comes of it. */
@@ -1660,6 +1688,17 @@ box_open_parts(const char *path)
 		part = NULL;
 	close(dir);
 	return part;
+}
+
+/* By hand: what is missing is told before anything is said. */
+static void
+maildir_check(void)
+{
+	const char *part = box_open_parts(conf.maildir);
+
+	if (part != NULL)
+		(void)box_open_failed(conf.maildir, part);
+	box_close();
 }
 
 /* Open a box.  With one Maildir for all it stays open for the session. */
@@ -2883,9 +2922,8 @@ policy_asker(struct smtp_question *q)
 	q->server = peer.server;
 	q->server_port = peer.server_port;
 	q->sender = envelope.sender;
-	q->instance = smtp_written(&envelope.instance);
+	q->instance = smtp_slice(envelope.instance);
 	q->size = envelope.size;
-	q->login_method = smtp_slice(peer.login_method);
 	q->login = peer.login;
 	q->tls_version = peer.tls_version;
 	q->tls_cipher = peer.tls_cipher;
@@ -2941,8 +2979,7 @@ static bool
 auth_offered(void)
 {
 	return conf.auth != NULL && (peer.tls || peer.terminal ||
-	    (conf.auth_clear != NULL && smtp_nets_match(smtp_slice(
-	    conf.auth_clear), peer.address.n > 0 ? peer.ip : NULL)));
+	    peer_is_in(conf.auth_clear));
 }
 
 /* Start the program, with the words on its descriptor 3. */
@@ -3271,23 +3308,16 @@ user_find(struct slice local, struct slice domain)
 
 /*
  * The language asks, we answer: one function per question, in the order in
- * which a client brings them up.  What we say of ourselves in host.terms may
- * change when TLS begins or the client turns out to be another one.
+ * which a client brings them up.
  */
 static struct {
-	const char	*trickle;	/* how it ended, if for that */
-	int64_t		 rate_since;	/* this window began then, ... */
-	uint64_t	 rate_from;	/* ... at this count of octets */
-} talk;
+	bool		 trickles;	/* the client, in what it sends */
+	int64_t		 since;		/* this window began then, ... */
+	uint64_t	 from;		/* ... at this count of octets */
+} rate;
 
-static bool
-xclient_allowed(void)
-{
-	return conf.xclient != NULL && smtp_nets_match(smtp_slice(
-	    conf.xclient), peer.address.n > 0 ? peer.ip : NULL);
-}
-
-/* What is offered to whom we speak with now. */
+/* What is offered to whom we speak with: it changes when TLS begins, or the
+ * client turns out to be another one. */
 static void
 session_terms(void)
 {
@@ -3304,7 +3334,7 @@ session_terms(void)
 		.tls = tls_to_be_had(),
 		.auth = conf.auth != NULL,
 		.auth_now = auth_offered(),
-		.xclient = xclient_allowed(),
+		.xclient = peer_is_in(conf.xclient),
 		.encrypted = peer.tls,
 		.needs_tls = conf.require_tls,
 		.needs_login = conf.require_auth,
@@ -3312,27 +3342,23 @@ session_terms(void)
 	};
 }
 
-/* A client that trickles is sent away; a person may take his time.  Chunks
- * that belong together are one body. */
+/* Does a message come as fast as it must?  Chunks that belong together are one
+ * message; a person may take his time. */
 static bool
-rate_kept(void)
+rate_is_kept(void)
 {
-	enum { WINDOW = RATE_SECONDS * 1000 };
 	const bool body = session.at == SMTP_AT_BODY ||
 	    session.at == SMTP_AT_CHUNK || session.state == SMTP_S_BDAT ||
 	    session.chunk_refused;
 	const int64_t now = now_ms();
+	const bool over = now - rate.since >= RATE_SECONDS * 1000;
+	const bool slow = net.received - rate.from <
+	    RATE_OCTETS * RATE_SECONDS;
 
-	if (peer.by_hand || (body && talk.rate_since != 0 &&
-	    now - talk.rate_since < WINDOW))
-		return true;
-	if (body && talk.rate_since != 0 && net.received - talk.rate_from <
-	    RATE_OCTETS * RATE_SECONDS) {
-		talk.trickle = "trickle";
-		return false;
-	}
-	talk.rate_since = body ? now : 0;
-	talk.rate_from = net.received;
+	if (body && rate.since != 0 && (!over || (slow && !peer.by_hand)))
+		return !over;
+	rate.since = body ? now : 0;
+	rate.from = net.received;
 	return true;
 }
 
@@ -3347,8 +3373,9 @@ answer_input(void)
 	    session.at == SMTP_AT_LINE) ? "> " : NULL;
 	answer = net_fill(host.patience * (int64_t)1000);
 	if (answer == SMTP_LATE && host.patience == 0)
-		answer = SMTP_TIMEOUT;
-	return answer == SMTP_YES && !rate_kept() ? SMTP_TIMEOUT : answer;
+		return SMTP_TIMEOUT;
+	rate.trickles = answer == SMTP_YES && !rate_is_kept();
+	return rate.trickles ? SMTP_TIMEOUT : answer;
 }
 
 /* Is there room for a message of so many octets? */
@@ -3372,21 +3399,10 @@ domain_of(const struct smtp_path *path)
 	return path->domain.n > 0 ? path->domain : domain_default();
 }
 
-/* DSN parameters come unasked: they are told, and that is all (RFC 3461). */
-static void
-log_dsn(void)
-{
-	if (!host.dsn || ++logged.notes > REFUSALS_LOGGED)
-		return;
-	log_begin(LOG_INFO, "dsn-ignored");
-	log_client();
-	log_quoted("what", host.arg);
-	log_end();
-}
-
 static enum smtp_reply
 answer_sender(void)
 {
+	static uint64_t counter;
 	const struct smtp_path *path = &host.path;
 
 	if (host.mail.has_size && !room_for(host.mail.size))
@@ -3398,10 +3414,14 @@ answer_sender(void)
 		envelope_clear();
 		return SMTP_UNFIT;
 	}
-	log_dsn();
+	if (host.dsn)
+		log_noted(LOG_INFO, "dsn-ignored", "what", host.arg);
 	envelope.each = session.each;
 	envelope.size = host.mail.has_size ? host.mail.size : 0;
-	envelope.instance.n = 0;
+	(void)snprintf(envelope.instance, sizeof(envelope.instance),
+	    "%ld.%lld.%llu", (long)own_pid, (long long)time(NULL),
+	    (unsigned long long)++counter);
+	envelope.prepended = SMTP_TEXT(envelope.prepended_text);
 	return SMTP_YES;
 }
 
@@ -3422,54 +3442,6 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 	return found == SMTP_YES ? user_find(path->local, domain) : found;
 }
 
-/* A number for the message that the policy server is asked about. */
-static void
-envelope_name(void)
-{
-	static uint64_t counter;
-
-	envelope.instance = SMTP_TEXT(envelope.instance_text);
-	smtp_put_number(&envelope.instance, (uint64_t)own_pid);
-	smtp_puts(&envelope.instance, ".");
-	smtp_put_number(&envelope.instance, (uint64_t)time(NULL));
-	smtp_puts(&envelope.instance, ".");
-	smtp_put_number(&envelope.instance, ++counter);
-}
-
-static void
-log_policy(const char *event, struct slice text)
-{
-	if (++logged.notes > REFUSALS_LOGGED)
-		return;
-	log_begin(LOG_NOTICE, event);
-	log_client();
-	log_quoted("text", text);
-	log_end();
-}
-
-/* A header field of the policy server's: once, and if there is room. */
-static void
-envelope_prepend(struct slice field)
-{
-	struct smtp_text *t = &envelope.prepended, before = *t;
-	const char *line, *lf;
-
-	if (t->p == NULL)
-		*t = before = SMTP_TEXT(envelope.prepended_text);
-	for (line = t->p; line < t->p + t->n; line = lf + 1) {
-		lf = memchr(line, '\n', (size_t)(t->p + t->n - line));
-		if ((size_t)(lf - line) == field.n &&
-		    memcmp(line, field.p, field.n) == 0)
-			return;
-	}
-	smtp_put(t, field);
-	smtp_puts(t, "\n");
-	if (t->cut) {
-		*t = before;
-		log_policy("policy-no-room", field);
-	}
-}
-
 static enum smtp_reply
 policy_silent(void)
 {
@@ -3477,25 +3449,48 @@ policy_silent(void)
 	    smtp_slice("The policy server is silent, try later"));
 }
 
-/* A refusal of the policy server's, in its words. */
+/* What the policy server's word comes to. */
 static enum smtp_reply
-policy_refused(const struct smtp_policy *p)
+policy_obey(const struct smtp_policy *p)
 {
 	char enhanced[] = "4.7.1";
 
-	enhanced[0] = p->code.p[0];
-	return smtp_own(&session, p->code, p->enhanced.n > 0 ? p->enhanced :
-	    smtp_slice(enhanced), p->text.n > 0 ? p->text :
-	    smtp_slice("Refused by policy"));
+	switch (p->action) {
+	case SMTP_REFUSE:
+		enhanced[0] = p->code.p[0];
+		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
+		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
+		    p->text : smtp_slice("Refused by policy"));
+	case SMTP_PREPEND:
+		if (!smtp_put_once(&envelope.prepended, p->text))
+			log_noted(LOG_NOTICE, "policy-no-room", "text",
+			    p->text);
+		break;
+	case SMTP_WARN:
+		log_noted(LOG_NOTICE, "policy-warning", "text", p->all);
+		break;
+	case SMTP_OTHER:
+		log_noted(LOG_NOTICE, "policy-unknown", "text", p->all);
+		break;
+	case SMTP_PASS:
+		break;
+	}
+	return SMTP_YES;
 }
 
-/* The policy server's word, which comes last. */
+/* The policy server comes last. */
 static enum smtp_reply
 check_policy(struct slice recipient)
 {
-	struct smtp_question q = { .helo = { session.helo, session.helo_n },
-	    .recipient = recipient, .protocol = smtp_slice(conf.lmtp ?
-	    "LMTP" : session.esmtp ? "ESMTP" : "SMTP") };
+	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
+	    [SMTP_BY_LOGIN] = "LOGIN" };
+	struct smtp_question q = {
+		.login_method = smtp_slice(methods[session.login_by]),
+		.helo = { session.helo, session.helo_n },
+		.recipient = recipient,
+		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
+		    session.esmtp ? "ESMTP" : "SMTP")
+	};
 	struct smtp_policy p;
 	enum smtp_reply answer;
 
@@ -3508,27 +3503,10 @@ check_policy(struct slice recipient)
 		policy.told = true;
 		return policy_silent();
 	}
-	if (envelope.instance.n == 0)
-		envelope_name();
 	answer = policy_ask(&q, &p);
-	if (answer != SMTP_YES)
-		return answer == SMTP_FAULT ? policy_silent() : answer;
-	switch (p.action) {
-	case SMTP_REFUSE:
-		return policy_refused(&p);
-	case SMTP_PREPEND:
-		envelope_prepend(p.text);
-		break;
-	case SMTP_WARN:
-		log_policy("policy-warning", p.all);
-		break;
-	case SMTP_OTHER:
-		log_policy("policy-unknown", p.all);
-		break;
-	case SMTP_PASS:
-		break;
-	}
-	return SMTP_YES;
+	if (answer == SMTP_FAULT)
+		return policy_silent();
+	return answer == SMTP_YES ? policy_obey(&p) : answer;
 }
 
 static enum smtp_reply
@@ -3536,7 +3514,7 @@ answer_rcpt(void)
 {
 	const struct smtp_path *path = &host.path;
 	const struct slice domain = domain_of(path);
-	struct smtp_rcpt *r = &envelope.rcpt[session.rcpts];
+	struct smtp_rcpt *r = &envelope.rcpt[envelope.rcpts];
 	enum smtp_reply answer = net_look();
 	struct slice address;
 
@@ -3557,7 +3535,8 @@ answer_rcpt(void)
 		envelope.used -= address.n;
 		return answer;
 	}
-	log_dsn();
+	if (host.dsn)
+		log_noted(LOG_INFO, "dsn-ignored", "what", host.arg);
 	smtp_rcpt_enter(&envelope.index, envelope.rcpt, envelope.rcpts++);
 	return SMTP_YES;
 }
@@ -3578,7 +3557,8 @@ answer_vrfy(void)
 static void
 message_room(void)
 {
-	host.room = file_room();
+	host.room = (struct smtp_room){ file_buf + file.n,
+	    sizeof(file_buf) - file.n };
 	if (!message.begun && host.room.n > SMTP_FIELD_MAX)
 		host.room.n = SMTP_FIELD_MAX;
 }
@@ -3588,20 +3568,18 @@ answer_begin(void)
 {
 	static char protocol[16];
 	struct smtp_text t = SMTP_TEXT(protocol);
-	enum smtp_reply answer;
 
 	memset(&message, 0, sizeof(message));
-	message.outcome = SMTP_YES;
 	message.scan.labelled = conf.label == NULL;
 	envelope.helo = (struct slice){ session.helo, session.helo_n };
 	smtp_put_protocol(&t, &session, &host.terms);
 	envelope.protocol = smtp_string(&t);
-	talk.rate_since = now_ms();
-	talk.rate_from = net.received;
+	rate.since = now_ms();
+	rate.from = net.received;
 	message_new_id();
-	answer = delivery_begin();
+	message.outcome = delivery_begin();
 	message_room();
-	return worsen(&message.outcome, answer);
+	return message.outcome;
 }
 
 /* Is it looping?  A hundred Delivered-To are a loop by themselves, but not
@@ -3609,7 +3587,8 @@ answer_begin(void)
 static bool
 message_is_looping(void)
 {
-	return (message.loops && !session.each) || message.scan.received >= HOPS_MAX ||
+	return (message.loops && !session.each) ||
+	    message.scan.received >= HOPS_MAX ||
 	    (message.scan.delivered >= HOPS_MAX && !conf.program_once);
 }
 
@@ -3624,61 +3603,48 @@ boxes_tell(void)
 static enum smtp_reply
 answer_store(void)
 {
-	if (message.outcome != SMTP_YES) {
-		/* every box has failed, and will tell so */
-		message.begun = true;
-		message_look(host.stored);
-		file.n = 0;
-	} else {
+	if (message.outcome == SMTP_YES)
 		file.n += host.stored.n;
-		if (message.begun)
-			message_look(host.stored);
-		else
-			message_head();
-		/* two octets of room are what a decoder wants */
-		if (sizeof(file_buf) - file.n < 2)
-			worsen(&message.outcome, message_flush());
-		if (message.outcome != SMTP_YES)
-			file.n = 0;
-	}
+	/* else every box has failed, and will tell so */
+	if (message.begun || message.outcome != SMTP_YES)
+		message_look(host.stored);
+	else
+		message_head();
+	/* two octets of room are what a decoder wants */
+	if (sizeof(file_buf) - file.n < 2)
+		worsen(&message.outcome, message_flush());
+	if (message.outcome != SMTP_YES)
+		file.n = 0;
 	message_room();
 	if (message_is_looping())
 		return SMTP_LOOP;
 	return boxes_tell() ? SMTP_YES : message.outcome;
 }
 
-/* "ID", which the client may want to ask for; a person, where it lies. */
-static struct slice
-delivered_as(void)
+/* An outcome, in the words of the program if it has some for it; and the ID,
+ * which the client may want to ask for, or, for a person, where it lies. */
+static enum smtp_reply
+outcome_in(enum smtp_reply o, struct slice line)
 {
 	static char buf[sizeof(message.id_text) + PATH_MAX + 16];
+	const enum smtp_reply answer = o != SMTP_YES ? o : delivery_none() ?
+	    SMTP_DRY : SMTP_DELIVERED;
+	struct slice text = smtp_reply_text(answer), enhanced, words;
 	struct smtp_text t = SMTP_TEXT(buf);
 
 	smtp_put(&t, smtp_written(&message.id));
+	host.id = smtp_written(&t);
+	if (smtp_parse_enhanced(line, text.p[0], &enhanced, &words) ==
+	    SMTP_OK)
+		return smtp_own(&session, (struct slice){ text.p, 3 },
+		    enhanced, words);
 	if (peer.terminal) {
 		smtp_puts(&t, delivery->how);
 		smtp_puts(&t, conf.program != NULL ? conf.program[0] :
 		    conf.maildir);
 	}
-	return smtp_written(&t);
-}
-
-/* An outcome, in the words of the program if it has some for it. */
-static enum smtp_reply
-outcome_in(enum smtp_reply o, struct slice line)
-{
-	const enum smtp_reply answer = o != SMTP_YES ? o : delivery_none() ?
-	    SMTP_DRY : SMTP_DELIVERED;
-	struct slice text = smtp_reply_text(answer), enhanced, words;
-
-	if (smtp_parse_enhanced(line, text.p[0], &enhanced, &words) !=
-	    SMTP_OK) {
-		host.id = delivered_as();
-		return answer;
-	}
-	host.id = smtp_written(&message.id);
-	text.n = 3;
-	return smtp_own(&session, text, enhanced, words);
+	host.id = smtp_written(&t);
+	return answer;
 }
 
 /* What became of the message for one recipient. */
@@ -3716,13 +3682,6 @@ answer_finish(void)
 	return o == SMTP_EACH ? o : outcome_in(o, rcpt_words(envelope.rcpt));
 }
 
-/* A session's refusals beyond the first hundred are only counted. */
-static bool
-log_is_flooded(void)
-{
-	return ++logged.refusals > REFUSALS_LOGGED;
-}
-
 static void
 log_message(struct slice said)
 {
@@ -3730,18 +3689,13 @@ log_message(struct slice said)
 		return;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
-	log_plain("reply", (struct slice){ said.p, 3 });
-	if (said.p[0] != '2')
-		log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
+	log_reply(said, said.p[0] != '2');
 	log_number("size", session.data.octets);
 	log_number("rcpts", envelope.rcpts);
 	log_client();
-	if (peer.login.n > 0)
-		log_quoted("user", peer.login);
-	if (peer.tls_version.n > 0)
-		log_quoted("tls", peer.tls_version);
-	if (peer.tls_cipher.n > 0)
-		log_quoted("cipher", peer.tls_cipher);
+	log_known("user", peer.login);
+	log_known("tls", peer.tls_version);
+	log_known("cipher", peer.tls_cipher);
 	log_quoted("helo", envelope.helo);
 	log_quoted("message-id", (struct slice){ message.scan.msgid,
 	    message.scan.msgid_n });
@@ -3756,34 +3710,17 @@ log_message(struct slice said)
 static void
 log_refused(struct slice told, struct slice to)
 {
-	const struct slice said = host.said;
-
 	if (log_is_flooded())
 		return;
 	log_begin(LOG_NOTICE, "refused");
 	log_client();
-	log_plain("reply", (struct slice){ said.p, 3 });
-	log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
+	log_reply(host.said, true);
 	if (host.octets > 0)
 		log_number("octets", host.octets);
 	else
 		log_quoted("what", told);
-	if (envelope.sender.n > 0)
-		log_quoted("from", envelope.sender);
-	if (to.n > 0)
-		log_quoted("to", to);
-	log_end();
-}
-
-static void
-log_heard(void)
-{
-	log_begin(LOG_DEBUG, "dialogue");
-	log_client();
-	if (host.octets > 0)
-		log_number("octets", host.octets);
-	else
-		log_quoted("heard", host.told);
+	log_known("from", envelope.sender);
+	log_known("to", to);
 	log_end();
 }
 
@@ -3794,7 +3731,13 @@ answer_note(void)
 
 	switch (host.note) {
 	case SMTP_NOTE_HEARD:
-		log_heard();
+		log_begin(LOG_DEBUG, "dialogue");
+		log_client();
+		if (host.octets > 0)
+			log_number("octets", host.octets);
+		else
+			log_quoted("heard", host.told);
+		log_end();
 		break;
 	case SMTP_NOTE_REFUSED:
 		log_refused(host.told, host.to);
@@ -3818,10 +3761,9 @@ answer_forget(void)
 }
 
 static void
-log_auth(const char *result)
+log_auth(int priority, const char *result)
 {
-	log_begin(strcmp(result, "right") == 0 ? LOG_INFO : LOG_NOTICE,
-	    "auth");
+	log_begin(priority, "auth");
 	log_client();
 	log_plain("result", smtp_slice(result));
 	log_quoted("user", host.user);
@@ -3834,15 +3776,17 @@ answer_password(void)
 	const enum smtp_reply answer = auth_check(host.user, host.password);
 
 	auth_wipe();
-	if (answer == SMTP_YES || answer == SMTP_UNAVAILABLE)
-		log_auth(answer == SMTP_YES ? "right" : "fault");
+	if (answer == SMTP_YES)
+		log_auth(LOG_INFO, "right");
+	if (answer == SMTP_UNAVAILABLE)
+		log_auth(LOG_NOTICE, "fault");
 	return answer;
 }
 
 static enum smtp_reply
 answer_pause(void)
 {
-	log_auth("wrong");
+	log_auth(LOG_NOTICE, "wrong");
 	return helper_pause(now_ms() + 1000);
 }
 
@@ -3882,16 +3826,13 @@ answer_xclient(void)
 	if (x->given[SMTP_X_PORT])
 		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
 		    peer.digits) : smtp_slice("");
-	if (x->given[SMTP_X_DESTADDR] && v[SMTP_X_DESTADDR].n > 0) {
+	if (v[SMTP_X_DESTADDR].n > 0) {
 		peer_keep_server(x->destaddr, x->destport);
 		if (v[SMTP_X_DESTPORT].n == 0)
 			peer.server_port = smtp_slice("");
 	}
 	session_terms();
-	log_begin(LOG_INFO, "xclient");
-	log_client();
-	log_quoted("what", host.arg);
-	log_end();
+	log_one(LOG_INFO, "xclient", "what", host.arg);
 	return SMTP_YES;
 }
 
@@ -3934,65 +3875,46 @@ session_answer(enum smtp_ask ask)
 	}
 }
 
-static void
-proxy_take(const struct smtp_proxy *p)
-{
-	peer_replace(p->source);
-	peer.port = port_text(p->source_port, peer.digits);
-	peer_keep_server(p->destination, p->destination_port);
-	if (!p->tls)
-		return;
-	peer.tls = true;
-	peer.tls_version = keep_text(p->tls_version, peer.tls_text[0]);
-	peer.tls_cipher = keep_text(p->tls_cipher, peer.tls_text[1]);
-}
-
 /* The header of the PROXY protocol, before anything is said; who does not
  * bring it, or may not, is told nothing.  NULL, or how the session ends. */
 static const char *
 session_proxy(void)
 {
 	int64_t until = now_ms() + PROXY_SECONDS * 1000;
-	enum smtp_reply answer = SMTP_YES;
-	enum smtp_status status;
+	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
+	    SMTP_DENIED;
+	enum smtp_status status = SMTP_EMORE;
 	struct smtp_proxy p;
 	size_t used;
 
-	if (!smtp_nets_match(smtp_slice(conf.proxy), peer.address.n > 0 ?
-	    peer.ip : NULL)) {
-		log_fault("proxy: not from its networks", NULL, 0);
-		return "proxy";
-	}
-	while ((status = smtp_parse_proxy(host.in, &p, &used)) ==
-	    SMTP_EMORE && answer == SMTP_YES && now_ms() < until &&
-	    host.in.n < sizeof(net_in))
-		answer = net_fill(until - now_ms());
+	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
+	    &used)) == SMTP_EMORE)
+		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
+		    net_fill(until - now_ms()) : SMTP_LATE;
 	if (answer == SMTP_GONE && net.received == 0)
 		return "eof";
 	if (answer == SMTP_SHUTDOWN)
 		return "terminated";
 	if (status != SMTP_OK) {
-		log_fault("proxy: no header", NULL, 0);
+		log_fault(answer == SMTP_DENIED ? "proxy: not from its "
+		    "networks" : "proxy: no header", NULL, 0);
 		return "proxy";
 	}
-	if (!p.local)
-		proxy_take(&p);
+	if (!p.local) {
+		peer_replace(p.source);
+		peer.port = port_text(p.source_port, peer.digits);
+		peer_keep_server(p.destination, p.destination_port);
+	}
+	if (!p.local && p.tls) {
+		peer.tls = true;
+		peer.tls_version = keep_text(p.tls_version,
+		    peer.tls_text[0]);
+		peer.tls_cipher = keep_text(p.tls_cipher, peer.tls_text[1]);
+	}
 	host.in = (struct slice){ host.in.p + used, host.in.n - used };
 	/* the header is not the client's */
 	net.received = host.in.n;
 	return NULL;
-}
-
-/* By hand: what is missing is told before anything is said. */
-static void
-session_check_maildir(void)
-{
-	const char *part = box_open_parts(conf.maildir);
-
-	if (part != NULL)
-		(void)box_open_failed(conf.maildir, part);
-	box_close();
-	log_flush(true);
 }
 
 /* At a terminal: what there is to know before the first command. */
@@ -4006,31 +3928,15 @@ session_hint(void)
 	    "lists what may be said)\r\n");
 }
 
-/* How it ended, for the log; *status is how we exit. */
+/* Answer what the language asks, until it is over; how it ended. */
 static const char *
-session_end_word(enum exit_status *status)
-{
-	const bool left = session.end == SMTP_END_QUIT ||
-	    session.end == SMTP_END_EOF;
-
-	*status = left ? EXIT_LEFT : EXIT_BROKEN;
-	if (net.gone == NULL)
-		return session.end == SMTP_END_TIMEOUT && talk.trickle ?
-		    talk.trickle : smtp_end_word(session.end);
-	/* who never said a word was only looking */
-	*status = net.received == 0 && !peer.by_hand ? EXIT_LEFT :
-	    EXIT_BROKEN;
-	return net.gone;
-}
-
-/* Ask what the language wants to know, and answer, until it is over. */
-static const char *
-session_talk(enum exit_status *status)
+session_talk(void)
 {
 	enum smtp_reply answer = SMTP_YES;
-	enum smtp_ask ask;
 	bool hint = peer.terminal;
+	enum smtp_ask ask;
 
+	session_terms();
 	while ((ask = smtp_next(&session, &host, answer)) != SMTP_CLOSE) {
 		if (host.secret)
 			net_wipe();
@@ -4045,17 +3951,22 @@ session_talk(enum exit_status *status)
 		net_tell("(no dot was seen: the message was thrown away)"
 		    "\r\n");
 	net.closing = true;
-	(void)net_flush();
-	return session_end_word(status);
+	if (!net_flush())
+		return net.gone;
+	return rate.trickles ? "trickle" : smtp_end_word(session.end);
 }
 
-/* The way out of a session, whatever its end. */
+/* The only way out of a session, whatever its end. */
 static _Noreturn void
-leave(enum exit_status status, const char *how)
+leave(const char *how)
 {
 	char buf[SMTP_ESCAPED_MAX];
 	struct smtp_text lenient = SMTP_TEXT(buf);
+	bool well = strcmp(how, "quit") == 0 || strcmp(how, "eof") == 0;
 
+	/* who never said a word was only looking */
+	if (net.gone != NULL && net.received == 0 && !peer.by_hand)
+		well = true;
 	log_begin(LOG_INFO, "session");
 	log_client();
 	log_plain("end", smtp_slice(how));
@@ -4066,31 +3977,26 @@ leave(enum exit_status status, const char *how)
 		    REFUSALS_LOGGED);
 	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
 	smtp_put_lenient(&lenient, session.lenient);
-	if (lenient.n > 0)
-		log_quoted("lenient", smtp_written(&lenient));
+	log_known("lenient", smtp_written(&lenient));
 	if (session.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
-	exit(session.deferred ? EXIT_DEFERRED : (int)status);
+	exit(session.deferred ? EXIT_DEFERRED : well ? EXIT_LEFT :
+	    EXIT_BROKEN);
 }
 
 static _Noreturn void
 session_run(void)
 {
-	enum exit_status status = EXIT_BROKEN;
 	const char *how = NULL;
 
 	if (conf.proxy != NULL)
 		how = session_proxy();
-	if (how == NULL) {
-		if (peer.by_hand && conf.maildir != NULL &&
-		    !maildir.template)
-			session_check_maildir();
-		session_terms();
-		how = session_talk(&status);
-	} else if (strcmp(how, "eof") == 0)
-		status = EXIT_LEFT;
-	leave(status, how);
+	if (peer.by_hand && conf.maildir != NULL && !maildir.template) {
+		maildir_check();
+		log_flush(true);
+	}
+	leave(how != NULL ? how : session_talk());
 }
 
 /* ---- 17. options: one table -------------------------------------------- */

@@ -2957,6 +2957,73 @@ policy_ask(struct smtp_question *q, struct smtp_policy *p)
 	    policy_fault("policy: closed", 0);
 }
 
+static enum smtp_reply
+policy_silent(void)
+{
+	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
+	    smtp_slice("The policy server is silent, try later"));
+}
+
+/* What the policy server's word comes to. */
+static enum smtp_reply
+policy_obey(const struct smtp_policy *p)
+{
+	char enhanced[] = "4.7.1";
+
+	switch (p->action) {
+	case SMTP_REFUSE:
+		enhanced[0] = p->code.p[0];
+		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
+		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
+		    p->text : smtp_slice("Refused by policy"));
+	case SMTP_PREPEND:
+		if (!smtp_put_once(&envelope.prepended, p->text))
+			log_noted(LOG_NOTICE, "policy-no-room", "text",
+			    p->text);
+		break;
+	case SMTP_WARN:
+		log_noted(LOG_NOTICE, "policy-warning", "text", p->all);
+		break;
+	case SMTP_OTHER:
+		log_noted(LOG_NOTICE, "policy-unknown", "text", p->all);
+		break;
+	case SMTP_PASS:
+		break;
+	}
+	return SMTP_YES;
+}
+
+/* The policy server comes last. */
+static enum smtp_reply
+check_policy(struct slice recipient)
+{
+	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
+	    [SMTP_BY_LOGIN] = "LOGIN" };
+	struct smtp_question q = {
+		.login_method = smtp_slice(methods[session.login_by]),
+		.helo = { session.helo, session.helo_n },
+		.recipient = recipient,
+		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
+		    session.esmtp ? "ESMTP" : "SMTP")
+	};
+	struct smtp_policy p;
+	enum smtp_reply answer;
+
+	if (conf.policy == NULL)
+		return SMTP_YES;
+	if (peer.address.n == 0 && !peer.local) {
+		if (!policy.told)
+			log_fault("policy: not asked about a client without "
+			    "address", conf.policy, 0);
+		policy.told = true;
+		return policy_silent();
+	}
+	answer = policy_ask(&q, &p);
+	if (answer == SMTP_FAULT)
+		return policy_silent();
+	return answer == SMTP_YES ? policy_obey(&p) : answer;
+}
+
 /* ---- 12. auth: ask a checkpassword program ----------------------------- */
 
 /*
@@ -3051,6 +3118,36 @@ auth_check(struct slice user, struct slice password)
 		log_end();
 		return SMTP_UNAVAILABLE;
 	}
+}
+
+static void
+log_auth(int priority, const char *result)
+{
+	log_begin(priority, "auth");
+	log_client();
+	log_plain("result", smtp_slice(result));
+	log_quoted("user", host.user);
+	log_end();
+}
+
+static enum smtp_reply
+answer_password(void)
+{
+	const enum smtp_reply answer = auth_check(host.user, host.password);
+
+	auth_wipe();
+	if (answer == SMTP_YES)
+		log_auth(LOG_INFO, "right");
+	if (answer == SMTP_UNAVAILABLE)
+		log_auth(LOG_NOTICE, "fault");
+	return answer;
+}
+
+static enum smtp_reply
+answer_pause(void)
+{
+	log_auth(LOG_NOTICE, "wrong");
+	return helper_pause(now_ms() + 1000);
 }
 
 /* ---- 13. tls: have the launcher begin it ------------------------------- */
@@ -3151,6 +3248,81 @@ tls_start(void)
 	log_quoted("cipher", peer.tls_cipher);
 	log_end();
 	return SMTP_YES;
+}
+
+/* Take the client's address from another, who knows it. */
+static void
+peer_replace(const unsigned char *ip)
+{
+	peer.relay_client = peer.local = false;
+	peer.address = peer.port = peer.name = smtp_slice("");
+	peer.ipv6 = false;
+	if (ip != NULL)
+		peer_keep(ip);
+}
+
+static void
+xclient_take(const struct smtp_xclient *x)
+{
+	struct smtp_text name = SMTP_TEXT(peer.name_text);
+	const struct slice *v = x->value;
+
+	if (x->given[SMTP_X_ADDR])
+		peer_replace(v[SMTP_X_ADDR].n > 0 ? x->addr : NULL);
+	if (x->given[SMTP_X_NAME]) {
+		smtp_put(&name, v[SMTP_X_NAME]);
+		peer.name = smtp_written(&name);
+	}
+	if (x->given[SMTP_X_PORT])
+		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
+		    peer.digits) : smtp_slice("");
+	if (v[SMTP_X_DESTADDR].n > 0) {
+		peer_keep_server(x->destaddr, x->destport);
+		if (v[SMTP_X_DESTPORT].n == 0)
+			peer.server_port = smtp_slice("");
+	}
+}
+
+/* The header of the PROXY protocol, before anything is said; who does not
+ * bring it, or may not, is told nothing.  NULL, or how the session ends. */
+static const char *
+proxy_read(void)
+{
+	int64_t until = now_ms() + PROXY_SECONDS * 1000;
+	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
+	    SMTP_DENIED;
+	enum smtp_status status = SMTP_EMORE;
+	struct smtp_proxy p;
+	size_t used;
+
+	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
+	    &used)) == SMTP_EMORE)
+		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
+		    net_fill(until - now_ms()) : SMTP_LATE;
+	if (answer == SMTP_GONE && net.received == 0)
+		return "eof";
+	if (answer == SMTP_SHUTDOWN)
+		return "terminated";
+	if (status != SMTP_OK) {
+		log_fault(answer == SMTP_DENIED ? "proxy: not from its "
+		    "networks" : "proxy: no header", NULL, 0);
+		return "proxy";
+	}
+	if (!p.local) {
+		peer_replace(p.source);
+		peer.port = port_text(p.source_port, peer.digits);
+		peer_keep_server(p.destination, p.destination_port);
+	}
+	if (!p.local && p.tls) {
+		peer.tls = true;
+		peer.tls_version = keep_text(p.tls_version,
+		    peer.tls_text[0]);
+		peer.tls_cipher = keep_text(p.tls_cipher, peer.tls_text[1]);
+	}
+	host.in = (struct slice){ host.in.p + used, host.in.n - used };
+	/* the header is not the client's */
+	net.received = host.in.n;
+	return NULL;
 }
 
 /* ---- 14. lists: whose mail we take ------------------------------------- */
@@ -3443,73 +3615,6 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 }
 
 static enum smtp_reply
-policy_silent(void)
-{
-	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
-	    smtp_slice("The policy server is silent, try later"));
-}
-
-/* What the policy server's word comes to. */
-static enum smtp_reply
-policy_obey(const struct smtp_policy *p)
-{
-	char enhanced[] = "4.7.1";
-
-	switch (p->action) {
-	case SMTP_REFUSE:
-		enhanced[0] = p->code.p[0];
-		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
-		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
-		    p->text : smtp_slice("Refused by policy"));
-	case SMTP_PREPEND:
-		if (!smtp_put_once(&envelope.prepended, p->text))
-			log_noted(LOG_NOTICE, "policy-no-room", "text",
-			    p->text);
-		break;
-	case SMTP_WARN:
-		log_noted(LOG_NOTICE, "policy-warning", "text", p->all);
-		break;
-	case SMTP_OTHER:
-		log_noted(LOG_NOTICE, "policy-unknown", "text", p->all);
-		break;
-	case SMTP_PASS:
-		break;
-	}
-	return SMTP_YES;
-}
-
-/* The policy server comes last. */
-static enum smtp_reply
-check_policy(struct slice recipient)
-{
-	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
-	    [SMTP_BY_LOGIN] = "LOGIN" };
-	struct smtp_question q = {
-		.login_method = smtp_slice(methods[session.login_by]),
-		.helo = { session.helo, session.helo_n },
-		.recipient = recipient,
-		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
-		    session.esmtp ? "ESMTP" : "SMTP")
-	};
-	struct smtp_policy p;
-	enum smtp_reply answer;
-
-	if (conf.policy == NULL)
-		return SMTP_YES;
-	if (peer.address.n == 0 && !peer.local) {
-		if (!policy.told)
-			log_fault("policy: not asked about a client without "
-			    "address", conf.policy, 0);
-		policy.told = true;
-		return policy_silent();
-	}
-	answer = policy_ask(&q, &p);
-	if (answer == SMTP_FAULT)
-		return policy_silent();
-	return answer == SMTP_YES ? policy_obey(&p) : answer;
-}
-
-static enum smtp_reply
 answer_rcpt(void)
 {
 	const struct smtp_path *path = &host.path;
@@ -3760,77 +3865,19 @@ answer_forget(void)
 	return SMTP_YES;
 }
 
-static void
-log_auth(int priority, const char *result)
-{
-	log_begin(priority, "auth");
-	log_client();
-	log_plain("result", smtp_slice(result));
-	log_quoted("user", host.user);
-	log_end();
-}
-
-static enum smtp_reply
-answer_password(void)
-{
-	const enum smtp_reply answer = auth_check(host.user, host.password);
-
-	auth_wipe();
-	if (answer == SMTP_YES)
-		log_auth(LOG_INFO, "right");
-	if (answer == SMTP_UNAVAILABLE)
-		log_auth(LOG_NOTICE, "fault");
-	return answer;
-}
-
-static enum smtp_reply
-answer_pause(void)
-{
-	log_auth(LOG_NOTICE, "wrong");
-	return helper_pause(now_ms() + 1000);
-}
-
 static enum smtp_reply
 answer_handshake(void)
 {
-	enum smtp_reply answer = net_flush() ? tls_start() : SMTP_GONE;
+	const enum smtp_reply answer = net_flush() ? tls_start() : SMTP_GONE;
 
 	session_terms();
 	return answer;
 }
 
-/* Take the client's address from another, who knows it. */
-static void
-peer_replace(const unsigned char *ip)
-{
-	peer.relay_client = peer.local = false;
-	peer.address = peer.port = peer.name = smtp_slice("");
-	peer.ipv6 = false;
-	if (ip != NULL)
-		peer_keep(ip);
-}
-
 static enum smtp_reply
 answer_xclient(void)
 {
-	struct smtp_text name = SMTP_TEXT(peer.name_text);
-	const struct smtp_xclient *x = &host.xclient;
-	const struct slice *v = x->value;
-
-	if (x->given[SMTP_X_ADDR])
-		peer_replace(v[SMTP_X_ADDR].n > 0 ? x->addr : NULL);
-	if (x->given[SMTP_X_NAME]) {
-		smtp_put(&name, v[SMTP_X_NAME]);
-		peer.name = smtp_written(&name);
-	}
-	if (x->given[SMTP_X_PORT])
-		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
-		    peer.digits) : smtp_slice("");
-	if (v[SMTP_X_DESTADDR].n > 0) {
-		peer_keep_server(x->destaddr, x->destport);
-		if (v[SMTP_X_DESTPORT].n == 0)
-			peer.server_port = smtp_slice("");
-	}
+	xclient_take(&host.xclient);
 	session_terms();
 	log_one(LOG_INFO, "xclient", "what", host.arg);
 	return SMTP_YES;
@@ -3873,48 +3920,6 @@ session_answer(enum smtp_ask ask)
 	default:
 		return SMTP_FAULT;
 	}
-}
-
-/* The header of the PROXY protocol, before anything is said; who does not
- * bring it, or may not, is told nothing.  NULL, or how the session ends. */
-static const char *
-session_proxy(void)
-{
-	int64_t until = now_ms() + PROXY_SECONDS * 1000;
-	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
-	    SMTP_DENIED;
-	enum smtp_status status = SMTP_EMORE;
-	struct smtp_proxy p;
-	size_t used;
-
-	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
-	    &used)) == SMTP_EMORE)
-		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
-		    net_fill(until - now_ms()) : SMTP_LATE;
-	if (answer == SMTP_GONE && net.received == 0)
-		return "eof";
-	if (answer == SMTP_SHUTDOWN)
-		return "terminated";
-	if (status != SMTP_OK) {
-		log_fault(answer == SMTP_DENIED ? "proxy: not from its "
-		    "networks" : "proxy: no header", NULL, 0);
-		return "proxy";
-	}
-	if (!p.local) {
-		peer_replace(p.source);
-		peer.port = port_text(p.source_port, peer.digits);
-		peer_keep_server(p.destination, p.destination_port);
-	}
-	if (!p.local && p.tls) {
-		peer.tls = true;
-		peer.tls_version = keep_text(p.tls_version,
-		    peer.tls_text[0]);
-		peer.tls_cipher = keep_text(p.tls_cipher, peer.tls_text[1]);
-	}
-	host.in = (struct slice){ host.in.p + used, host.in.n - used };
-	/* the header is not the client's */
-	net.received = host.in.n;
-	return NULL;
 }
 
 /* At a terminal: what there is to know before the first command. */
@@ -3991,7 +3996,7 @@ session_run(void)
 	const char *how = NULL;
 
 	if (conf.proxy != NULL)
-		how = session_proxy();
+		how = proxy_read();
 	if (peer.by_hand && conf.maildir != NULL && !maildir.template) {
 		maildir_check();
 		log_flush(true);

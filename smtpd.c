@@ -2130,10 +2130,10 @@ enum {
 static const char *
 box_name(size_t b, bool new, char buf[BOX_NAME])
 {
-	const struct slice host = smtp_slice(conf.hostname);
+	const struct slice ours = smtp_slice(conf.hostname);
 	struct smtp_text t = { buf, BOX_NAME, 0, false };
 
-	smtp_put_file(&t, new, smtp_written(&message.id), host,
+	smtp_put_file(&t, new, smtp_written(&message.id), ours,
 	    boxes[b].octets);
 	return smtp_string(&t);
 }

@@ -1524,6 +1524,7 @@ static struct {
 	size_t		 here;		/* the box that is open */
 	int		 tmp;		/* its tmp/ and its new/ */
 	int		 new;
+	bool		 give;		/* we are root, and it is not root's */
 	struct stat	 st;		/* of the box's directory, ... */
 	struct stat	 new_st;	/* ... and of its new/ */
 } maildir = { .tmp = -1, .new = -1 };
@@ -1678,6 +1679,8 @@ box_open_parts(const char *path)
 		return part;
 	if (fstat(dir, &maildir.st) == 0) {
 		part = "/tmp";
+		maildir.give = geteuid() == 0 && (maildir.st.st_uid != 0 ||
+		    maildir.st.st_gid != getegid());
 		maildir.tmp = openat(dir, "tmp", FLAGS | O_NOFOLLOW);
 	}
 	if (maildir.tmp != -1) {
@@ -1787,12 +1790,8 @@ box_create(size_t b)
 	if (file.fd == -1)
 		return failed("create", name);
 	boxes[b].tmp = true;
-	/* we are root, and the box is not root's */
-	if (geteuid() == 0 && (maildir.st.st_uid != 0 ||
-	    maildir.st.st_gid != getegid()) &&
-	    fchown(file.fd, maildir.st.st_uid, maildir.st.st_gid) == -1)
-		return failed("chown", name);
-	return SMTP_YES;
+	return !maildir.give || fchown(file.fd, maildir.st.st_uid,
+	    maildir.st.st_gid) == 0 ? SMTP_YES : failed("chown", name);
 }
 
 /* Take a copy's name away, from new/ or from tmp/. */

@@ -2702,7 +2702,7 @@ static char helper_text[ENVIRONMENT_MAX];
 static struct {
 	char		*var[48];	/* the environment; the last is NULL */
 	size_t		 vars;
-	size_t		 n;		/* octets of helper_text */
+	struct smtp_text env;		/* what they point into */
 	/* not ended yet, 0: none; a program for a message or a password, and
 	 * one for the policy, are the most */
 	pid_t		 live[2];
@@ -2719,19 +2719,11 @@ helper_signals(void)
 static void
 helper_env(const char *name, struct slice value)
 {
-	struct smtp_text t = { helper_text + helper.n,
-	    sizeof(helper_text) - helper.n, 0, false };
+	char *p = helper.env.p + helper.env.n;
 
-	if (!smtp_fits_environment(value))
-		return;
-	smtp_puts(&t, name);
-	smtp_puts(&t, "=");
-	smtp_put(&t, value);
-	if (smtp_string(&t) == NULL ||
-	    helper.vars + 1 >= sizeof(helper.var) / sizeof(helper.var[0]))
-		return;
-	helper.var[helper.vars++] = t.p;
-	helper.n += t.n + 1;
+	if (helper.vars + 1 < sizeof(helper.var) / sizeof(helper.var[0]) &&
+	    smtp_put_variable(&helper.env, name, value))
+		helper.var[helper.vars++] = p;
 }
 
 static void
@@ -2741,7 +2733,8 @@ helper_env_begin(const char *path)
 	const char *v = getenv("HOME");
 
 	memset(helper.var, 0, sizeof(helper.var));
-	helper.vars = helper.n = 0;
+	helper.vars = 0;
+	helper.env = SMTP_TEXT(helper_text);
 	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
 	helper_env("SHELL", smtp_slice("/bin/sh"));
 	if (v != NULL && access(v, X_OK) == 0)
@@ -3689,111 +3682,92 @@ policy_open(int64_t until)
 	return policy_connect(&sa.any, size, until);
 }
 
-static enum smtp_reply
-policy_wait(short events, int64_t until)
-{
-	enum smtp_reply r = helper_wait(policy.fd, events, until, true);
-
-	return r == SMTP_FAULT ? policy_fault("policy", errno) : r;
-}
-
-/* Read its answer into p.  SMTP_FAULT without policy.failed if it has closed,
- * and will give none. */
-static enum smtp_reply
-policy_receive(struct smtp_policy *p, int64_t until)
-{
-	enum smtp_status status = SMTP_EMORE;
-	enum smtp_reply r;
-	size_t at = 0;
-	ssize_t n;
-
-	while (status == SMTP_EMORE) {
-		r = policy_wait(POLLIN, until);
-		if (r != SMTP_YES)
-			return r;
-		n = recv(policy.fd, policy_in + at, sizeof(policy_in) - at, 0);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return at == 0 ? SMTP_FAULT : policy_fault("policy: "
-			    "half an answer, or too long a one",
-			    n == 0 ? 0 : errno);
-		at += (size_t)n;
-		status = smtp_parse_policy((struct slice){ policy_in, at }, p);
-	}
-	return status == SMTP_OK ? SMTP_YES :
-	    policy_fault("policy: no action", 0);
-}
-
-/* One question over the connection that is there, as policy_receive(). */
+/* One question over the connection that is there, and its answer into p.
+ * SMTP_FAULT without policy.failed if it was closed, and gives none. */
 static enum smtp_reply
 policy_talk(const struct smtp_question *q, struct smtp_policy *p,
     int64_t until)
 {
 	struct smtp_text t = SMTP_TEXT(policy_out);
-	enum smtp_reply r = SMTP_YES;
-	size_t at = 0;
-	char left;
-	ssize_t n = recv(policy.fd, &left, 1, MSG_DONTWAIT);
+	enum smtp_status status = SMTP_EMORE;
+	enum smtp_reply r;
+	size_t sent = 0, got = 0;
+	bool wait = false;
+	ssize_t n = recv(policy.fd, policy_in, 1, MSG_DONTWAIT);
 
 	/* an answer that nobody asked for is not one to the next question */
 	if (n > 0)
 		return policy_fault("policy: talks unasked", 0);
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		return SMTP_FAULT;
-	smtp_put_question(&t, q);
-	while (r == SMTP_YES && at < t.n) {
-		n = send(policy.fd, t.p + at, t.n - at, MSG_NOSIGNAL);
-		if (n >= 0)
-			at += (size_t)n;
-		else if (errno != EAGAIN && errno != EINTR)
-			return SMTP_FAULT;
+	for (smtp_put_question(&t, q); status == SMTP_EMORE; wait = true) {
+		r = !wait ? SMTP_YES : helper_wait(policy.fd,
+		    sent < t.n ? POLLOUT : POLLIN, until, true);
+		if (r == SMTP_FAULT)
+			return policy_fault("policy", errno);
+		if (r != SMTP_YES)
+			return r;
+		if (sent < t.n)
+			n = send(policy.fd, t.p + sent, t.n - sent,
+			    MSG_NOSIGNAL);
 		else
-			r = policy_wait(POLLOUT, until);
+			n = recv(policy.fd, policy_in + got,
+			    sizeof(policy_in) - got, 0);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return got == 0 ? SMTP_FAULT : policy_fault("policy: "
+			    "half an answer, or too long a one",
+			    n == 0 ? 0 : errno);
+		if (sent < t.n) {
+			sent += (size_t)n;
+			continue;
+		}
+		got += (size_t)n;
+		status = smtp_parse_policy((struct slice){ policy_in, got }, p);
 	}
-	return r == SMTP_YES ? policy_receive(p, until) : r;
-}
-
-/* What is known here of the one who asks. */
-static void
-policy_asker(struct smtp_question *q)
-{
-	q->local = peer.local;
-	q->address = peer.address;
-	q->name = peer.name;
-	q->port = peer.port;
-	q->server = peer.server;
-	q->server_port = peer.server_port;
-	q->sender = envelope.sender;
-	q->instance = smtp_written(&envelope.instance);
-	q->size = envelope.size;
-	q->login_method = smtp_slice(peer.login_method);
-	q->login = peer.login;
-	q->tls_version = peer.tls_version;
-	q->tls_cipher = peer.tls_cipher;
+	return status == SMTP_OK ? SMTP_YES :
+	    policy_fault("policy: no action", 0);
 }
 
 /*
- * Ask, with what the session knows in q: helo, recipient, protocol.  SMTP_YES
- * with its answer in p; SMTP_FAULT if there is none to be had; or as
- * helper_wait().  A server may end a connection when it has answered: then
- * there is another one.
+ * Ask.  SMTP_YES with the answer in p; SMTP_FAULT if there is none to be had;
+ * or as helper_wait().  A server may end a connection when it has answered:
+ * then there is another one.
  */
 static enum smtp_reply
-policy_ask(struct smtp_question *q, struct smtp_policy *p)
+policy_ask(struct slice helo, struct slice recipient, const char *protocol,
+    struct smtp_policy *p)
 {
+	const struct smtp_question q = {
+		.local = peer.local,
+		.protocol = smtp_slice(protocol),
+		.address = peer.address,
+		.name = peer.name,
+		.port = peer.port,
+		.server = peer.server,
+		.server_port = peer.server_port,
+		.helo = helo,
+		.sender = envelope.sender,
+		.recipient = recipient,
+		.instance = smtp_written(&envelope.instance),
+		.size = envelope.size,
+		.login_method = smtp_slice(peer.login_method),
+		.login = peer.login,
+		.tls_version = peer.tls_version,
+		.tls_cipher = peer.tls_cipher
+	};
 	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
 	enum smtp_reply r = SMTP_FAULT;
 	bool kept = true;
 
-	policy_asker(q);
 	while (r == SMTP_FAULT && kept && !policy.failed) {
 		kept = policy.fd != -1;
 		r = kept ? SMTP_YES : policy_open(until);
 		if (r == SMTP_FAULT)
 			return policy_fault("policy", errno);
 		if (r == SMTP_YES)
-			r = policy_talk(q, p, until);
+			r = policy_talk(&q, p, until);
 		if (r == SMTP_FAULT && !policy.failed)
 			r = policy_end();
 	}
@@ -3810,7 +3784,7 @@ policy_ask(struct smtp_question *q, struct smtp_policy *p)
  */
 static struct {
 	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
-	char	told[512];		/* what the program is told */
+	char	told[SMTP_CHECK_MAX];	/* what the program is told */
 } auth;
 
 static void
@@ -3855,18 +3829,12 @@ static enum smtp_reply
 auth_check(struct slice user, struct slice password)
 {
 	struct smtp_text t = SMTP_TEXT(auth.told);
-	const struct slice nul = { "", 1 };
 	const char *name = auth_program.argv[0];
 	enum smtp_reply r;
 	int status;
 	pid_t pid;
 
-	smtp_put(&t, user);
-	smtp_put(&t, nul);
-	smtp_put(&t, password);
-	smtp_put(&t, nul);
-	smtp_put_number(&t, (uint64_t)time(NULL));
-	smtp_put(&t, nul);
+	smtp_put_password(&t, user, password, (uint64_t)time(NULL));
 	if (t.cut)
 		return SMTP_WRONG;
 	pid = auth_spawn(smtp_written(&t));
@@ -3910,6 +3878,8 @@ static struct {
 	bool	 started;
 } tls = { .fd = { -1, -1, -1 } };
 
+static struct smtp_tls tls_told;
+
 static bool
 tls_to_be_had(void)
 {
@@ -3944,7 +3914,6 @@ static bool
 tls_answer(void)
 {
 	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
-	struct smtp_tls told = { .entry_n = 0 };
 	bool end = false;
 	char buf[4096];
 	ssize_t n;
@@ -3957,12 +3926,11 @@ tls_answer(void)
 		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
 			return false;
 		if (n > 0)
-			end = smtp_tls(&told, (struct slice){ buf, (size_t)n });
+			end = smtp_tls(&tls_told, (struct slice){ buf, (size_t)n });
 	}
-	peer.tls_version = keep_text((struct slice){ told.version,
-	    told.version_n }, peer.tls_text[0]);
-	peer.tls_cipher = keep_text((struct slice){ told.cipher,
-	    told.cipher_n }, peer.tls_text[1]);
+	peer.tls_version = (struct slice){ tls_told.version,
+	    tls_told.version_n };
+	peer.tls_cipher = (struct slice){ tls_told.cipher, tls_told.cipher_n };
 	return true;
 }
 
@@ -4565,9 +4533,6 @@ say_refused(const struct smtp_policy *p)
 static enum reply
 say_policy(const struct session *s, struct slice recipient)
 {
-	struct smtp_question q = { .helo = { s->helo, s->helo_n },
-	    .recipient = recipient, .protocol = smtp_slice(conf.lmtp ?
-	    "LMTP" : s->esmtp ? "ESMTP" : "SMTP") };
 	struct smtp_policy p;
 	enum smtp_reply r;
 
@@ -4582,7 +4547,8 @@ say_policy(const struct session *s, struct slice recipient)
 	}
 	if (envelope.instance.n == 0)
 		envelope_name();
-	r = policy_ask(&q, &p);
+	r = policy_ask((struct slice){ s->helo, s->helo_n }, recipient,
+	    conf.lmtp ? "LMTP" : s->esmtp ? "ESMTP" : "SMTP", &p);
 	bye_if(r);
 	if (r != SMTP_YES)
 		return SAY_POLICY;

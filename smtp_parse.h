@@ -638,7 +638,8 @@ struct smtp_question {		/* empty: not known, or there is none */
  * smtp_put_question(t, q)
  *
  * Append what a policy server is asked about a recipient: all attributes that
- * Postfix 3.8 sends, in its order, and an empty line (SMTPD_POLICY_README).
+ * Postfix sends, and an empty line (SMTPD_POLICY_README); what we can't know of
+ * them is empty, or 0.
  * Whatever a value is, it is one value: a control octet in it is written as
  * "?".
  */

@@ -188,7 +188,7 @@ static struct {
  * alarm(2) ends the session, an hour after it last came by here.
  */
 static volatile sig_atomic_t terminated;	/* SIGTERM has come */
-static volatile sig_atomic_t woken;		/* a timer has ended a call */
+static volatile sig_atomic_t woken;		/* or another that ends a call */
 
 static struct {
 	sigset_t	 mask;		/* while we wait: nothing is blocked */
@@ -197,18 +197,12 @@ static struct {
 } waiting;
 
 static void
-on_terminate(int sig)
+on_signal(int sig)
 {
-	(void)sig;
-	terminated = 1;
-}
-
-/* A signal that is to end a call, or a wait. */
-static void
-on_wake(int sig)
-{
-	(void)sig;
-	woken = 1;
+	if (sig == SIGALRM || sig == SIGCHLD)
+		woken = 1;
+	else
+		terminated = 1;
 }
 
 static void
@@ -245,7 +239,7 @@ timer_begin(int ms)
 
 	waiting.timer = true;
 	woken = 0;
-	signal_set(SIGALRM, on_wake);
+	signal_set(SIGALRM, on_signal);
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
@@ -305,7 +299,7 @@ signals_set(void)
 	sigaddset(&block, SIGCHLD);
 	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
 		sigaddset(&block, ending[i]);
-		signal_set(ending[i], on_terminate);
+		signal_set(ending[i], on_signal);
 	}
 	sigprocmask(SIG_SETMASK, &block, NULL);
 	signal_set(SIGPIPE, SIG_IGN);
@@ -498,14 +492,12 @@ peer_find(void)
 {
 	peer.relay_client = launched.relay;
 	peer.tls = conf.secured;
-	if (launched.client)
-		peer_keep(launched.ip);
-	else
-		peer_from_socket();
 	if (launched.client) {
+		peer_keep(launched.ip);
 		peer.port = launched.port;
 		peer.name = launched.name;
-	}
+	} else
+		peer_from_socket();
 	for (size_t i = 0; i < launched.nskipped; i++)
 		peer_skip(launched.skipped[i]);
 	/* who is named, though not so that we understand it, is not from here */
@@ -2712,7 +2704,7 @@ static struct {
 static void
 helper_signals(void)
 {
-	signal_set(SIGCHLD, on_wake);
+	signal_set(SIGCHLD, on_signal);
 }
 
 /* A value that may not be there is no variable. */
@@ -4058,11 +4050,11 @@ domain_find(struct slice domain)
 	if (conf.domains == 0)
 		return SMTP_YES;
 	for (size_t i = 0; i < conf.domains && r != SMTP_YES; i++) {
+		one = SMTP_NOT_OURS;
 		if (domains[i].p[0] == '@')
-			one = list_ask(domains[i].p + 1, &who, SMTP_NOT_OURS);
-		else
-			one = smtp_domain_matches(domains[i], domain) ?
-			    SMTP_YES : SMTP_NOT_OURS;
+			one = list_ask(domains[i].p + 1, &who, one);
+		else if (smtp_domain_matches(domains[i], domain))
+			one = SMTP_YES;
 		if (one != SMTP_NOT_OURS)
 			r = one;
 	}

@@ -349,6 +349,8 @@ static struct {
 	size_t		 nskipped;
 } peer = { .login_method = "" };
 
+extern char **environ;		/* in no header of POSIX's */
+
 static struct smtp_launched launched;
 
 static const char *

@@ -311,8 +311,9 @@ signals_set(void)
 /* ---- 3. peer: who the client is ---------------------------------------- */
 
 /*
- * The launcher's word comes before the kernel's, for stunnel's children all
- * see 127.0.0.1 as their peer.  No address grants anything by itself.
+ * The launcher's word, see smtp_launched(), comes before the kernel's, for
+ * stunnel's children all see 127.0.0.1 as their peer.  No address grants
+ * anything by itself.
  */
 static struct {
 	bool		 by_hand;	/* no socket, no launcher */

@@ -1886,6 +1886,23 @@ smtp_fits_environment(struct slice value)
 	return smtp_is_text(value);
 }
 
+bool
+smtp_put_variable(struct smtp_text *t, const char *name, struct slice value)
+{
+	struct smtp_text w = *t;
+
+	if (!smtp_fits_environment(value))
+		return false;
+	smtp_puts(&w, name);
+	smtp_puts(&w, "=");
+	smtp_put(&w, value);
+	smtp_put(&w, (struct slice){ "", 1 });
+	if (w.cut)
+		return false;
+	*t = w;
+	return true;
+}
+
 /* subject = detail = 1*3DIGIT, "without leading zero digits"
  *                                                     (RFC 3463, section 2) */
 static size_t
@@ -2665,6 +2682,20 @@ smtp_parse_plain(struct slice in, struct slice *authzid, struct slice *authcid,
 	*authcid = cid;
 	*passwd = in;
 	return SMTP_OK;
+}
+
+void
+smtp_put_password(struct smtp_text *t, struct slice user,
+    struct slice password, uint64_t seconds)
+{
+	const struct slice nul = { "", 1 };
+
+	smtp_put(t, user);
+	smtp_put(t, nul);
+	smtp_put(t, password);
+	smtp_put(t, nul);
+	smtp_put_number(t, seconds);
+	smtp_put(t, nul);
 }
 
 /* one entry: what may be repeated of it is kept */

@@ -53,6 +53,7 @@ enum {
 	SMTP_AUTH_MAX = 12288,	/* a line of an AUTH exchange, with CRLF
 				 * (RFC 4954, 4) */
 	SMTP_LOGIN_MAX = 512,	/* of XCLIENT's LOGIN */
+	SMTP_CHECK_MAX = 512,	/* what a checkpassword program is told */
 	SMTP_TLS_WORD_MAX = 64,	/* of the name of a TLS version or cipher */
 	SMTP_NAME_MAX = 255	/* a value used as a file name */
 };
@@ -654,6 +655,17 @@ bool smtp_is_command(enum smtp_behind *behind, struct slice arg);
 bool smtp_fits_environment(struct slice value);
 
 /*
+ * smtp_put_variable(t, name, value)
+ *
+ * Append a variable of a program's environment: NAME "=" value and a NUL.
+ *
+ * Returns: whether it was; t is untouched if not, as the value does not
+ *          smtp_fits_environment, or all of it does not fit in t.
+ */
+bool smtp_put_variable(struct smtp_text *t, const char *name,
+    struct slice value);
+
+/*
  * smtp_parse_enhanced(in, class, code, text)
  *
  * Read an enhanced status code (RFC 3463, 2) and the words behind it:
@@ -802,7 +814,8 @@ struct smtp_question {		/* empty: not known, or there is none */
  * smtp_put_question(t, q)
  *
  * Append what a policy server is asked about a recipient: all attributes that
- * Postfix 3.8 sends, in its order, and an empty line (SMTPD_POLICY_README).
+ * Postfix sends, and an empty line (SMTPD_POLICY_README); what we can't know of
+ * them is empty, or 0.
  * Whatever a value is, it is one value: a control octet in it is written as
  * "?".
  */
@@ -912,6 +925,17 @@ enum smtp_status smtp_base64(struct slice in, char *buf, size_t size,
  */
 enum smtp_status smtp_parse_plain(struct slice in, struct slice *authzid,
     struct slice *authcid, struct slice *passwd);
+
+/*
+ * smtp_put_password(t, user, password, seconds)
+ *
+ * Append what a checkpassword program is told: name, password and time, a NUL
+ * behind each (cr.yp.to/checkpwd/interface.html).
+ *
+ * t:       empty, of SMTP_CHECK_MAX octets: more must not be told.
+ */
+void smtp_put_password(struct smtp_text *t, struct slice user,
+    struct slice password, uint64_t seconds);
 
 /*
  * smtp_is_tls_word(in)

@@ -188,7 +188,7 @@ static struct {
  * alarm(2) ends the session, an hour after it last came by here.
  */
 static volatile sig_atomic_t terminated;	/* SIGTERM has come */
-static volatile sig_atomic_t woken;		/* a timer has ended a call */
+static volatile sig_atomic_t woken;		/* or another that ends a call */
 
 static struct {
 	sigset_t	 mask;		/* while we wait: nothing is blocked */
@@ -197,18 +197,12 @@ static struct {
 } waiting;
 
 static void
-on_terminate(int sig)
+on_signal(int sig)
 {
-	(void)sig;
-	terminated = 1;
-}
-
-/* A signal that is to end a call, or a wait. */
-static void
-on_wake(int sig)
-{
-	(void)sig;
-	woken = 1;
+	if (sig == SIGALRM || sig == SIGCHLD)
+		woken = 1;
+	else
+		terminated = 1;
 }
 
 static void
@@ -245,7 +239,7 @@ timer_begin(int ms)
 
 	waiting.timer = true;
 	woken = 0;
-	signal_set(SIGALRM, on_wake);
+	signal_set(SIGALRM, on_signal);
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
@@ -305,7 +299,7 @@ signals_set(void)
 	sigaddset(&block, SIGCHLD);
 	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
 		sigaddset(&block, ending[i]);
-		signal_set(ending[i], on_terminate);
+		signal_set(ending[i], on_signal);
 	}
 	sigprocmask(SIG_SETMASK, &block, NULL);
 	signal_set(SIGPIPE, SIG_IGN);
@@ -317,8 +311,9 @@ signals_set(void)
 /* ---- 3. peer: who the client is ---------------------------------------- */
 
 /*
- * The launcher's word comes before the kernel's, for stunnel's children all
- * see 127.0.0.1 as their peer.  No address grants anything by itself.
+ * The launcher's word, see smtp_launched(), comes before the kernel's, for
+ * stunnel's children all see 127.0.0.1 as their peer.  No address grants
+ * anything by itself.
  */
 static struct {
 	bool		 by_hand;	/* no socket, no launcher */
@@ -352,6 +347,8 @@ static struct {
 	const char	*skipped[8];	/* variables that did not parse */
 	size_t		 nskipped;
 } peer;
+
+extern char **environ;		/* in no header of POSIX's */
 
 static struct smtp_launched launched;
 
@@ -504,14 +501,12 @@ peer_find(void)
 {
 	peer.relay_client = launched.relay;
 	peer.tls = conf.secured;
-	if (launched.client)
-		peer_keep(launched.ip);
-	else
-		peer_from_socket();
 	if (launched.client) {
+		peer_keep(launched.ip);
 		peer.port = launched.port;
 		peer.name = launched.name;
-	}
+	} else
+		peer_from_socket();
 	for (size_t i = 0; i < launched.nskipped; i++)
 		peer_skip(launched.skipped[i]);
 	/* who is named, though not so that we understand it, is not from here */
@@ -2049,7 +2044,7 @@ static char helper_text[ENVIRONMENT_MAX];
 static struct {
 	char		*var[48];	/* the environment; the last is NULL */
 	size_t		 vars;
-	size_t		 n;		/* octets of helper_text */
+	struct smtp_text env;		/* what they point into */
 	/* not ended yet, 0: none; a program for a message or a password, and
 	 * one for the policy, are the most */
 	pid_t		 live[2];
@@ -2059,26 +2054,18 @@ static struct {
 static void
 helper_signals(void)
 {
-	signal_set(SIGCHLD, on_wake);
+	signal_set(SIGCHLD, on_signal);
 }
 
 /* A value that may not be there is no variable. */
 static void
 helper_env(const char *name, struct slice value)
 {
-	struct smtp_text t = { helper_text + helper.n,
-	    sizeof(helper_text) - helper.n, 0, false };
+	char *p = helper.env.p + helper.env.n;
 
-	if (!smtp_fits_environment(value))
-		return;
-	smtp_puts(&t, name);
-	smtp_puts(&t, "=");
-	smtp_put(&t, value);
-	if (smtp_string(&t) == NULL ||
-	    helper.vars + 1 >= sizeof(helper.var) / sizeof(helper.var[0]))
-		return;
-	helper.var[helper.vars++] = t.p;
-	helper.n += t.n + 1;
+	if (helper.vars + 1 < sizeof(helper.var) / sizeof(helper.var[0]) &&
+	    smtp_put_variable(&helper.env, name, value))
+		helper.var[helper.vars++] = p;
 }
 
 static void
@@ -2088,7 +2075,8 @@ helper_env_begin(const char *path)
 	const char *v = getenv("HOME");
 
 	memset(helper.var, 0, sizeof(helper.var));
-	helper.vars = helper.n = 0;
+	helper.vars = 0;
+	helper.env = SMTP_TEXT(helper_text);
 	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
 	helper_env("SHELL", smtp_slice("/bin/sh"));
 	if (v != NULL && access(v, X_OK) == 0)
@@ -2845,103 +2833,66 @@ policy_open(int64_t until)
 	return policy_connect(&sa.any, size, until);
 }
 
-static enum smtp_reply
-policy_wait(short events, int64_t until)
-{
-	enum smtp_reply r = helper_wait(policy.fd, events, until, true);
-
-	return r == SMTP_FAULT ? policy_fault("policy", errno) : r;
-}
-
-/* Read its answer into p.  SMTP_FAULT without policy.failed if it has closed,
- * and will give none. */
-static enum smtp_reply
-policy_receive(struct smtp_policy *p, int64_t until)
-{
-	enum smtp_status status = SMTP_EMORE;
-	enum smtp_reply r;
-	size_t at = 0;
-	ssize_t n;
-
-	while (status == SMTP_EMORE) {
-		r = policy_wait(POLLIN, until);
-		if (r != SMTP_YES)
-			return r;
-		n = recv(policy.fd, policy_in + at, sizeof(policy_in) - at, 0);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return at == 0 ? SMTP_FAULT : policy_fault("policy: "
-			    "half an answer, or too long a one",
-			    n == 0 ? 0 : errno);
-		at += (size_t)n;
-		status = smtp_parse_policy((struct slice){ policy_in, at }, p);
-	}
-	return status == SMTP_OK ? SMTP_YES :
-	    policy_fault("policy: no action", 0);
-}
-
-/* One question over the connection that is there, as policy_receive(). */
+/* One question over the connection that is there, and its answer into p.
+ * SMTP_FAULT without policy.failed if it was closed, and gives none. */
 static enum smtp_reply
 policy_talk(const struct smtp_question *q, struct smtp_policy *p,
     int64_t until)
 {
 	struct smtp_text t = SMTP_TEXT(policy_out);
-	enum smtp_reply r = SMTP_YES;
-	size_t at = 0;
-	char left;
-	ssize_t n = recv(policy.fd, &left, 1, MSG_DONTWAIT);
+	enum smtp_status status = SMTP_EMORE;
+	enum smtp_reply r;
+	size_t sent = 0, got = 0;
+	bool wait = false;
+	ssize_t n = recv(policy.fd, policy_in, 1, MSG_DONTWAIT);
 
 	/* an answer that nobody asked for is not one to the next question */
 	if (n > 0)
 		return policy_fault("policy: talks unasked", 0);
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		return SMTP_FAULT;
-	smtp_put_question(&t, q);
-	while (r == SMTP_YES && at < t.n) {
-		n = send(policy.fd, t.p + at, t.n - at, MSG_NOSIGNAL);
-		if (n >= 0)
-			at += (size_t)n;
-		else if (errno != EAGAIN && errno != EINTR)
-			return SMTP_FAULT;
+	for (smtp_put_question(&t, q); status == SMTP_EMORE; wait = true) {
+		r = !wait ? SMTP_YES : helper_wait(policy.fd,
+		    sent < t.n ? POLLOUT : POLLIN, until, true);
+		if (r == SMTP_FAULT)
+			return policy_fault("policy", errno);
+		if (r != SMTP_YES)
+			return r;
+		if (sent < t.n)
+			n = send(policy.fd, t.p + sent, t.n - sent,
+			    MSG_NOSIGNAL);
 		else
-			r = policy_wait(POLLOUT, until);
+			n = recv(policy.fd, policy_in + got,
+			    sizeof(policy_in) - got, 0);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return got == 0 ? SMTP_FAULT : policy_fault("policy: "
+			    "half an answer, or too long a one",
+			    n == 0 ? 0 : errno);
+		if (sent < t.n) {
+			sent += (size_t)n;
+			continue;
+		}
+		got += (size_t)n;
+		status = smtp_parse_policy((struct slice){ policy_in, got }, p);
 	}
-	return r == SMTP_YES ? policy_receive(p, until) : r;
-}
-
-/* What is known here of the one who asks. */
-static void
-policy_asker(struct smtp_question *q)
-{
-	q->local = peer.local;
-	q->address = peer.address;
-	q->name = peer.name;
-	q->port = peer.port;
-	q->server = peer.server;
-	q->server_port = peer.server_port;
-	q->sender = envelope.sender;
-	q->instance = smtp_slice(envelope.instance);
-	q->size = envelope.size;
-	q->login = peer.login;
-	q->tls_version = peer.tls_version;
-	q->tls_cipher = peer.tls_cipher;
+	return status == SMTP_OK ? SMTP_YES :
+	    policy_fault("policy: no action", 0);
 }
 
 /*
- * Ask, with what the session knows in q: helo, recipient, protocol.  SMTP_YES
- * with its answer in p; SMTP_FAULT if there is none to be had; or as
- * helper_wait().  A server may end a connection when it has answered: then
- * there is another one.
+ * Ask.  SMTP_YES with the answer in p; SMTP_FAULT if there is none to be had;
+ * or as helper_wait().  A server may end a connection when it has answered:
+ * then there is another one.
  */
 static enum smtp_reply
-policy_ask(struct smtp_question *q, struct smtp_policy *p)
+policy_ask(const struct smtp_question *q, struct smtp_policy *p)
 {
 	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
 	enum smtp_reply r = SMTP_FAULT;
 	bool kept = true;
 
-	policy_asker(q);
 	while (r == SMTP_FAULT && kept && !policy.failed) {
 		kept = policy.fd != -1;
 		r = kept ? SMTP_YES : policy_open(until);
@@ -2998,12 +2949,24 @@ check_policy(struct slice recipient)
 {
 	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
 	    [SMTP_BY_LOGIN] = "LOGIN" };
-	struct smtp_question q = {
-		.login_method = smtp_slice(methods[session.login_by]),
-		.helo = { session.helo, session.helo_n },
-		.recipient = recipient,
+	const struct smtp_question q = {
+		.local = peer.local,
 		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
-		    session.esmtp ? "ESMTP" : "SMTP")
+		    session.esmtp ? "ESMTP" : "SMTP"),
+		.address = peer.address,
+		.name = peer.name,
+		.port = peer.port,
+		.server = peer.server,
+		.server_port = peer.server_port,
+		.helo = { session.helo, session.helo_n },
+		.sender = envelope.sender,
+		.recipient = recipient,
+		.instance = smtp_slice(envelope.instance),
+		.size = envelope.size,
+		.login_method = smtp_slice(methods[session.login_by]),
+		.login = peer.login,
+		.tls_version = peer.tls_version,
+		.tls_cipher = peer.tls_cipher
 	};
 	struct smtp_policy p;
 	enum smtp_reply answer;
@@ -3032,7 +2995,7 @@ check_policy(struct slice recipient)
  */
 static struct {
 	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
-	char	told[512];		/* what the program is told */
+	char	told[SMTP_CHECK_MAX];	/* what the program is told */
 } auth;
 
 static void
@@ -3076,18 +3039,12 @@ static enum smtp_reply
 auth_check(struct slice user, struct slice password)
 {
 	struct smtp_text t = SMTP_TEXT(auth.told);
-	const struct slice nul = { "", 1 };
 	const char *name = auth_program.argv[0];
 	enum smtp_reply r;
 	int status;
 	pid_t pid;
 
-	smtp_put(&t, user);
-	smtp_put(&t, nul);
-	smtp_put(&t, password);
-	smtp_put(&t, nul);
-	smtp_put_number(&t, (uint64_t)time(NULL));
-	smtp_put(&t, nul);
+	smtp_put_password(&t, user, password, (uint64_t)time(NULL));
 	if (t.cut)
 		return SMTP_WRONG;
 	pid = auth_spawn(smtp_written(&t));
@@ -3161,6 +3118,8 @@ static struct {
 	bool	 started;
 } tls = { .fd = { -1, -1, -1 } };
 
+static struct smtp_tls tls_told;
+
 static bool
 tls_to_be_had(void)
 {
@@ -3195,7 +3154,6 @@ static bool
 tls_answer(void)
 {
 	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
-	struct smtp_tls told = { .entry_n = 0 };
 	bool end = false;
 	char buf[4096];
 	ssize_t n;
@@ -3208,12 +3166,11 @@ tls_answer(void)
 		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
 			return false;
 		if (n > 0)
-			end = smtp_tls(&told, (struct slice){ buf, (size_t)n });
+			end = smtp_tls(&tls_told, (struct slice){ buf, (size_t)n });
 	}
-	peer.tls_version = keep_text((struct slice){ told.version,
-	    told.version_n }, peer.tls_text[0]);
-	peer.tls_cipher = keep_text((struct slice){ told.cipher,
-	    told.cipher_n }, peer.tls_text[1]);
+	peer.tls_version = (struct slice){ tls_told.version,
+	    tls_told.version_n };
+	peer.tls_cipher = (struct slice){ tls_told.cipher, tls_told.cipher_n };
 	return true;
 }
 
@@ -3416,11 +3373,11 @@ domain_find(struct slice domain)
 	if (conf.domains == 0)
 		return SMTP_YES;
 	for (size_t i = 0; i < conf.domains && r != SMTP_YES; i++) {
+		one = SMTP_NOT_OURS;
 		if (domains[i].p[0] == '@')
-			one = list_ask(domains[i].p + 1, &who, SMTP_NOT_OURS);
-		else
-			one = smtp_domain_matches(domains[i], domain) ?
-			    SMTP_YES : SMTP_NOT_OURS;
+			one = list_ask(domains[i].p + 1, &who, one);
+		else if (smtp_domain_matches(domains[i], domain))
+			one = SMTP_YES;
 		if (one != SMTP_NOT_OURS)
 			r = one;
 	}

@@ -114,10 +114,10 @@ section() {
 
 @test "docs: each variable the program reads is in the man page" {
 	local v
-	grep -oE '"(PROTO|[A-Z]{3,}[A-Z_]{3,})"' "$ROOT/smtpd.c" | tr -d '"' |
+	grep -ohE '"(PROTO|[A-Z]{3,}[A-Z_]{3,})"' "$ROOT"/smtp*.c | tr -d '"' |
 	    grep -E '^(PROTO|TCP|REMOTE_|RELAYCLIENT|DATABYTES|JOURNAL_STREAM|NOTIFY_SOCKET|SOCAT_|NCAT_|SSL|TMPDIR)' |
 	    sort -u >variables
-	[ "$(wc -l <variables)" -ge 10 ]
+	[ "$(wc -l <variables)" -ge 20 ]
 	while read -r v; do
 		grep -q "$v" "$ROOT/smtpd.8" || { echo "$v"; return 1; }
 	done <variables

@@ -329,3 +329,11 @@ load parse
 		RELAYCLIENT=				none relay	tcprules'
 	S
 }
+
+@test "put-password: name, password and time, a NUL behind each" {
+	"$DRIVER" put-password <<-'S'
+		u@example.org|secret	u@example.org\x00secret\x001234567890\x00	all three
+		|			\x00\x001234567890\x00	nothing is something
+		\xc3\xa4|a\nb\xff	\xc3\xa4\x00a\nb\xff\x001234567890\x00	any octets
+	S
+}

@@ -344,3 +344,15 @@ command_octet() {
 		action=HOLD\n\n			other\s	not known
 	S
 }
+
+@test "put-variable: NAME=value and a NUL, or nothing at all" {
+	"$DRIVER" put-variable <<-'S'
+		USER|u		USER=u\x00	a variable
+		USER|		USER=\x00	without a value
+		A|b=c d		A=b=c d\x00	any text
+		A|a\nb		not		a control character
+		A|a\x00b		not		a NUL
+		A|() { :; }	not		what old shells run
+		A|\xff		not		no UTF-8
+	S
+}

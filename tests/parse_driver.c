@@ -2141,6 +2141,50 @@ do_policy(struct slice in, const char *param)
 	say_slice(p.text);
 }
 
+/* name|value: in the least room that will do, and in less */
+static void
+do_put_variable(struct slice in, const char *param)
+{
+	char name[64] = "";
+	struct slice part[PARTS];
+	struct smtp_text t;
+	bool put = false;
+
+	(void)param;
+	two_parts(in, part);
+	if (part[0].n >= sizeof(name))
+		die("a name too long");
+	memcpy(name, part[0].p, part[0].n);
+	for (size_t size = 0; size <= in.n + 1; size++) {
+		t = (struct smtp_text){ place(OUT, size), size, 0, false };
+		put = smtp_put_variable(&t, name, part[1]);
+		if (t.cut || t.n != (put ? in.n + 1 : 0) ||
+		    (put && size <= in.n))
+			say("!wrong with a size of %zu ", size);
+	}
+	if (!put)
+		say("not");
+	else
+		say_slice(smtp_written(&t));
+}
+
+/* user|password */
+static void
+put_password(struct smtp_text *t, struct slice in)
+{
+	struct slice part[PARTS];
+
+	two_parts(in, part);
+	smtp_put_password(t, part[0], part[1], 1234567890);
+}
+
+static void
+do_put_password(struct slice in, const char *param)
+{
+	(void)param;
+	do_text(in, put_password);
+}
+
 /* local|address|name|port|helo|sender|recipient|login: the other half of the
  * fields is made of them */
 static void
@@ -2447,6 +2491,7 @@ static const struct {
 	{ "is-command",		do_is_command,		false },
 	{ "is-command-with",	do_is_command_with,	false },
 	{ "environment",	do_environment,		false },
+	{ "put-variable",	do_put_variable,	false },
 	{ "enhanced",		do_enhanced,		false },
 	{ "last",		do_last,			false },
 	{ "words",		do_words,		false },
@@ -2457,6 +2502,7 @@ static const struct {
 	{ "base64",		do_base64,		false },
 	{ "plain",		do_plain,		false },
 	{ "tls-word",		do_tls_word,		false },
+	{ "put-password",	do_put_password,	false },
 	{ "tls",		do_tls,			false },
 	{ "unbracket",		do_unbracket,		false },
 	{ "port",		do_port,		false },

@@ -410,6 +410,35 @@ fuzz_neighbours(struct slice in, size_t cut)
 	MUST(!smtp_fits_environment(in) || smtp_is_text(in));
 }
 
+/* however a value looks, it adds no line to a question */
+static void
+fuzz_helpers(struct slice in, size_t cut)
+{
+	static char buf[4 * ROOM];
+	const struct slice a = part(in, 0, cut), b = part(in, cut, in.n);
+	const struct smtp_question q = { .name = a, .helo = b, .login = b };
+	struct smtp_tls whole = { .entry_n = 0 }, pieces = { .entry_n = 0 };
+	struct smtp_text t = SMTP_TEXT(buf);
+	size_t lines = 0;
+	unsigned port;
+
+	MUST(smtp_tls(&whole, in) ==
+	    (smtp_tls(&pieces, a) || smtp_tls(&pieces, b)));
+	MUST(memcmp(&whole, &pieces, sizeof(whole)) == 0);
+	smtp_put_question(&t, &q);
+	MUST(!t.cut);
+	for (size_t i = 0; i < t.n; i++)
+		lines += t.p[i] == '\n';
+	MUST(lines == 29 + 1);	/* attributes, and the end */
+	t = SMTP_TEXT(buf);
+	if (smtp_put_variable(&t, "NAME", in))
+		MUST(t.n == in.n + 6 && t.p[t.n - 1] == '\0');
+	else
+		MUST(t.n == 0);
+	within(smtp_unbracket(in), in);
+	MUST(smtp_parse_port(in, &port) != SMTP_OK || port <= 65535);
+}
+
 static void
 fuzz_program(struct slice in, size_t cut)
 {
@@ -561,5 +590,6 @@ LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 	fuzz_program(in, cut);
 	fuzz_delivery(in, cut);
 	fuzz_neighbours(in, cut);
+	fuzz_helpers(in, cut);
 	return 0;
 }

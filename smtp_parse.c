@@ -203,6 +203,41 @@ smtp_parse_number(struct slice in, uint64_t max, uint64_t *out)
 	return SMTP_OK;
 }
 
+enum smtp_status
+smtp_parse_size(struct slice in, uint64_t max, uint64_t *out)
+{
+	uint64_t v, unit = 1;
+
+	if (in.n > 0 && (in.p[in.n - 1] == 'K' || in.p[in.n - 1] == 'M')) {
+		unit = in.p[in.n - 1] == 'K' ? 1024 : 1024 * 1024;
+		in.n--;
+	}
+	if (smtp_parse_number(in, UINT64_MAX, &v) != SMTP_OK)
+		return SMTP_ESYNTAX;
+	if (v > max / unit)
+		return SMTP_ELONG;
+	*out = v * unit;
+	return SMTP_OK;
+}
+
+bool
+smtp_cut(struct slice *in, char c, struct slice *part)
+{
+	const char *end;
+
+	if (in->p == NULL)
+		return false;
+	end = memchr(in->p, c, in->n);
+	*part = *in;
+	if (end == NULL) {
+		*in = (struct slice){ NULL, 0 };
+		return true;
+	}
+	part->n = (size_t)(end - in->p);
+	*in = drop(*in, part->n + 1);
+	return true;
+}
+
 /* ---- text ------------------------------------------------------------- */
 
 void
@@ -1624,6 +1659,48 @@ smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i)
 	return i == n;
 }
 
+bool
+smtp_is_domain_pattern(struct slice in)
+{
+	if (smtp_is(in, "*") || (in.n > 1 && in.p[0] == '@'))
+		return true;
+	if (in.n > 1 && in.p[0] == '.')
+		return smtp_is_domain(drop(in, 1));
+	return smtp_is_domain(in) || smtp_is_literal(in);
+}
+
+bool
+smtp_is_delimiter(struct slice in)
+{
+	if (in.n == 0)
+		return true;
+	return in.n == 1 && in.p[0] > ' ' && in.p[0] <= '~' &&
+	    strchr("@\"\\/", in.p[0]) == NULL;
+}
+
+/* "[" address "]" ":" port, or an IPv4 address without brackets */
+enum smtp_status
+smtp_parse_server(struct slice in, unsigned char ip[16], unsigned *port)
+{
+	struct slice host = in;
+	uint64_t v;
+
+	while (host.n > 0 && host.p[host.n - 1] != ':')
+		host.n--;
+	if (host.n == 0 || smtp_parse_number(drop(in, host.n), 65536, &v) !=
+	    SMTP_OK || v == 0 || v > 65535)
+		return SMTP_ESYNTAX;
+	host.n--;
+	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+		host = take(drop(host, 1), host.n - 2);
+	else if (memchr(host.p, ':', host.n) != NULL)
+		return SMTP_ESYNTAX;
+	if (smtp_parse_ip(host, ip) != SMTP_OK)
+		return SMTP_ESYNTAX;
+	*port = (unsigned)v;
+	return SMTP_OK;
+}
+
 /* ---- programs --------------------------------------------------------- */
 
 /* the next octet of a local part without its quotes, and how long it is as
@@ -2068,6 +2145,106 @@ smtp_put_arguments(struct smtp_text *t, char *const args[],
 		smtp_put(t, (struct slice){ "", 1 });
 	}
 	return t->cut ? SMTP_ELONG : SMTP_OK;
+}
+
+enum smtp_status
+smtp_parse_words(struct slice in, struct smtp_words *words)
+{
+	struct smtp_text t = SMTP_TEXT(words->text);
+	size_t n = 0, length;
+
+	/* each word's NUL takes the place of a blank, or of the end */
+	if (in.n >= sizeof(words->text))
+		return SMTP_ELONG;
+	for (;;) {
+		in = drop(in, scan_blanks(in));
+		if (in.n == 0)
+			break;
+		if (n + 1 >= sizeof(words->argv) / sizeof(words->argv[0]))
+			return SMTP_ELONG;
+		words->argv[n++] = t.p + t.n;
+		for (length = 0; length < in.n; length++)
+			if (is_blank(in.p[length]))
+				break;
+		smtp_put(&t, take(in, length));
+		smtp_put(&t, (struct slice){ "", 1 });
+		in = drop(in, length);
+	}
+	words->argv[n] = NULL;
+	return n > 0 ? SMTP_OK : SMTP_ESYNTAX;
+}
+
+const char *
+smtp_program_word(struct smtp_program *p, struct slice arg)
+{
+	const bool first = !p->begun;
+	bool once, one = false;
+	int which;
+
+	once = scan_placeholder(arg, PLACE_RECIPIENTS, &which) == arg.n &&
+	    which == PLACE_RECIPIENTS;
+	p->begun = true;
+	if (first && (arg.n == 0 || once || smtp_has_argument(arg)))
+		return "no name of a program";
+	if (once && p->once)
+		return "may be given once";
+	for (struct slice in = arg; in.n > 0; in = drop(in, 1))
+		one = one || scan_placeholder(in, PLACE_RECIPIENT, &which) > 0;
+	p->once = p->once || once;
+	p->one = p->one || one;
+	if (p->once && p->one)
+		return "{recipients}, and a placeholder for one recipient";
+	/* what it brings is the client's */
+	return !smtp_is_command(&p->behind, arg) ? NULL : "a placeholder "
+	    "where a command may stand; use \"$RECIPIENT\" and its like";
+}
+
+bool
+smtp_put_place(struct smtp_text *t, struct slice *dirs, struct slice name)
+{
+	struct slice dir = { NULL, 0 };
+
+	if (name.n > 0 && memchr(name.p, '/', name.n) != NULL) {
+		if (dirs->p == NULL)
+			return false;
+		*dirs = dir;
+	} else if (!smtp_cut(dirs, ':', &dir))
+		return false;
+	else {
+		smtp_put(t, dir);
+		smtp_puts(t, dir.n > 0 ? "/" : "./");
+	}
+	smtp_put(t, name);
+	return true;
+}
+
+bool
+smtp_has_misspelt(struct slice text, bool argument)
+{
+	static const char known[][11] = { "user", "domain", "extension",
+	    "recipient", "sender", "recipients" };
+	const size_t holds = argument ? 6 : 3;
+	unsigned least, d;
+	struct slice word;
+	const char *end;
+
+	for (; text.n > 0; text = drop(text, 1)) {
+		end = memchr(text.p, '}', text.n);
+		if (text.p[0] != '{' || end == NULL)
+			continue;
+		word = take(drop(text, 1), (size_t)(end - text.p) - 1);
+		least = 9;
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			d = smtp_distance(word, smtp_slice(known[i]));
+			if (i >= holds && d == 0)
+				d = 1;
+			if (d < least)
+				least = d;
+		}
+		if (least > 0 && least <= 2)
+			return true;
+	}
+	return false;
 }
 
 /* ---- policy ----------------------------------------------------------- */
@@ -3027,6 +3204,291 @@ smtp_parse_bdat(struct slice in, uint64_t *size, bool *last)
 	*size = v;
 	*last = rest.n > 0;
 	return SMTP_OK;
+}
+
+/* ---- options ---------------------------------------------------------- */
+
+/* what a text must be, but for its length; the words that tell if not */
+static const char *
+text_wrong(enum smtp_kind kind, struct slice in)
+{
+	unsigned char ip[16];
+	unsigned port;
+
+	switch (kind) {
+	case SMTP_KIND_HOST:
+		return smtp_is_host(in) ? NULL : "not a domain name";
+	case SMTP_KIND_NETS:
+		return smtp_is_nets(in) ? NULL : "not networks such as "
+		    "192.0.2.0/24,2001:db8::/32, or *";
+	case SMTP_KIND_CHARSET:
+		return smtp_is_charset(in) ? NULL : "not a charset";
+	case SMTP_KIND_DOMAIN:
+		return smtp_is_domain_pattern(in) ? NULL :
+		    "not a domain, .domain, * or @file";
+	case SMTP_KIND_SERVER:
+		return memchr(in.p, ':', in.n) == NULL ||
+		    memchr(in.p, '/', in.n) != NULL ||
+		    smtp_parse_server(in, ip, &port) == SMTP_OK ? NULL :
+		    "neither ADDRESS:PORT nor a path nor a program";
+	default:
+		return in.n > 0 ? NULL : "empty";
+	}
+}
+
+static const char *
+set_number(const struct smtp_option *o, struct slice in, struct smtp_text *t)
+{
+	uint64_t v = 0;
+	const enum smtp_status status = o->kind == SMTP_KIND_SIZE ?
+	    smtp_parse_size(in, o->max, &v) :
+	    smtp_parse_number(in, UINT64_MAX, &v);
+
+	if (status == SMTP_ESYNTAX)
+		return o->kind == SMTP_KIND_SIZE ? "not a size" :
+		    "not a number";
+	if (status == SMTP_OK && v >= o->min && v <= o->max) {
+		*(uint64_t *)o->to = v;
+		return NULL;
+	}
+	smtp_puts(t, "out of range: ");
+	smtp_put_number(t, o->min);
+	smtp_puts(t, " to ");
+	smtp_put_number(t, o->max);
+	return smtp_string(t);
+}
+
+static const char *
+set_choice(const struct smtp_option *o, struct slice in, struct smtp_text *t)
+{
+	struct slice words = smtp_slice(o->words), word;
+	unsigned *to = o->to;
+
+	for (unsigned bit = 1; smtp_cut(&words, ' ', &word); bit <<= 1)
+		if (word.n == in.n && memcmp(word.p, in.p, in.n) == 0) {
+			*to = o->kind == SMTP_KIND_SOME ? *to | bit : bit;
+			return NULL;
+		}
+	smtp_puts(t, "none of these: ");
+	smtp_puts(t, o->words);
+	return smtp_string(t);
+}
+
+const char *
+smtp_option_set(const struct smtp_option *o, const char *value,
+    struct smtp_text *t)
+{
+	const struct slice in = smtp_slice(value);
+	const char *wrong;
+
+	switch (o->kind) {
+	case SMTP_KIND_FLAG:
+		*(bool *)o->to = true;
+		return NULL;
+	case SMTP_KIND_NUMBER:
+	case SMTP_KIND_SIZE:
+		return set_number(o, in, t);
+	case SMTP_KIND_ONE:
+	case SMTP_KIND_SOME:
+		return set_choice(o, in, t);
+	case SMTP_KIND_DELIMITER:
+		if (!smtp_is_delimiter(in))
+			return "not one character of a local part";
+		*(char *)o->to = value[0];
+		return NULL;
+	case SMTP_KIND_OTHER:
+		return NULL;
+	default:
+		wrong = text_wrong(o->kind, in);
+		if (wrong == NULL)
+			*(const char **)o->to = o->kind == SMTP_KIND_CHARSET &&
+			    smtp_is(in, "off") ? NULL : value;
+		return wrong;
+	}
+}
+
+/* the words that were chosen, a blank between */
+static void
+put_choice(struct smtp_text *t, const struct smtp_option *o)
+{
+	struct slice words = smtp_slice(o->words), word;
+	const unsigned chosen = *(const unsigned *)o->to;
+
+	for (unsigned bit = 1; smtp_cut(&words, ' ', &word); bit <<= 1) {
+		if ((chosen & bit) == 0)
+			continue;
+		smtp_puts(t, t->n > 0 ? " " : "");
+		smtp_put(t, word);
+	}
+}
+
+bool
+smtp_option_get(const struct smtp_option *o, struct smtp_text *t,
+    struct slice *value)
+{
+	const char *text;
+
+	switch (o->kind) {
+	case SMTP_KIND_FLAG:
+		*value = smtp_written(t);
+		return *(const bool *)o->to;
+	case SMTP_KIND_NUMBER:
+	case SMTP_KIND_SIZE:
+		smtp_put_number(t, *(const uint64_t *)o->to);
+		break;
+	case SMTP_KIND_ONE:
+	case SMTP_KIND_SOME:
+		put_choice(t, o);
+		*value = smtp_written(t);
+		return t->n > 0;
+	case SMTP_KIND_DELIMITER:
+		smtp_put(t, (struct slice){ o->to, *(const char *)o->to !=
+		    '\0' });
+		break;
+	case SMTP_KIND_DOMAIN:
+	case SMTP_KIND_OTHER:
+		return false;
+	default:
+		text = *(const char *const *)o->to;
+		if (text == NULL && o->kind == SMTP_KIND_CHARSET)
+			text = "off";
+		if (text != NULL)
+			*value = smtp_slice(text);
+		return text != NULL;
+	}
+	*value = smtp_written(t);
+	return true;
+}
+
+/* setting = name [1*blank value]; a line may be a comment, too */
+static enum smtp_status
+parse_setting(struct slice line, struct slice *name, struct slice *value)
+{
+	if (line.n > 0 && memchr(line.p, '\0', line.n) != NULL)
+		return SMTP_ESYNTAX;
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	line = smtp_trim(line);
+	if (line.n > 0 && line.p[0] == '#')
+		line.n = 0;
+	return smtp_parse_command(line, name, value);
+}
+
+static const struct smtp_option *
+find_name(const struct smtp_option *o, size_t n, struct slice name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (o[i].name[0] != '\0' && smtp_is(name, o[i].name))
+			return o + i;
+	return NULL;
+}
+
+const char *
+smtp_option_line(const struct smtp_option *o, size_t n, struct slice line,
+    const struct smtp_option **found, struct slice *name, struct slice *value)
+{
+	*found = NULL;
+	*name = *value = take(line, 0);
+	if (parse_setting(line, name, value) != SMTP_OK)
+		return "a control character";
+	if (name->n == 0)
+		return NULL;
+	*found = find_name(o, n, *name);
+	if (*found == NULL)
+		return "no such option";
+	if ((*found)->to == NULL)
+		return "not in a file";
+	return (*found)->arg == NULL && value->n > 0 ? "takes no value" : NULL;
+}
+
+static const struct smtp_option *
+find_letter(const struct smtp_option *o, size_t n, char c)
+{
+	for (size_t i = 0; i < n; i++)
+		if (o[i].letter == c)
+			return o + i;
+	return NULL;
+}
+
+/* the one that has the name, or else the only one that begins with it */
+static const struct smtp_option *
+find_long(const struct smtp_option *o, size_t n, struct slice name)
+{
+	const struct smtp_option *found = NULL;
+	size_t fit = 0;
+	struct slice whole;
+
+	for (size_t i = 0; i < n; i++) {
+		whole = smtp_slice(o[i].name);
+		if (whole.n == 0 || begins(whole, name.p, name.n) != FIT_YES)
+			continue;
+		found = o + i;
+		if (whole.n == name.n)
+			return found;
+		fit++;
+	}
+	return fit == 1 ? found : NULL;
+}
+
+const char *
+smtp_option_next(const struct smtp_option *o, size_t n, char *const *argv,
+    struct smtp_getopt *at, const struct smtp_option **found, const char **value)
+{
+	const char *word = argv[at->word], *behind;
+	struct slice name;
+
+	*found = NULL;
+	*value = "";
+	if (word == NULL || word[0] != '-' || word[1] == '\0')
+		return NULL;
+	if (word[1] == '-') {
+		at->word++;
+		if (word[2] == '\0')
+			return NULL;
+		name = smtp_slice(word + 2);
+		behind = memchr(name.p, '=', name.n);
+		if (behind != NULL)
+			name.n = (size_t)(behind++ - name.p);
+		*found = find_long(o, n, name);
+	} else {
+		*found = find_letter(o, n, word[1 + at->letter++]);
+		behind = word + 1 + at->letter;
+		if (*behind == '\0' || *found == NULL ||
+		    (*found)->arg != NULL) {
+			at->word++;
+			at->letter = 0;
+		}
+		if (*behind == '\0' || at->letter > 0)
+			behind = NULL;
+	}
+	if (*found == NULL || ((*found)->arg == NULL && behind != NULL))
+		return "no such option, or one that takes no value";
+	if ((*found)->arg == NULL)
+		return NULL;
+	if (behind == NULL && argv[at->word] == NULL)
+		return "needs a value";
+	*value = behind != NULL ? behind : argv[at->word++];
+	return NULL;
+}
+
+void
+smtp_put_help(struct smtp_text *t, const struct smtp_option *o, size_t column)
+{
+	const struct slice letter = { &o->letter, o->letter != 0 };
+	const size_t begin = t->n;
+
+	smtp_puts(t, letter.n > 0 ? "  -" : "    ");
+	smtp_put(t, letter);
+	if (o->name[0] != '\0') {
+		smtp_puts(t, letter.n > 0 ? ", --" : "  --");
+		smtp_puts(t, o->name);
+		smtp_puts(t, o->arg != NULL ? " " : "");
+	}
+	smtp_puts(t, o->arg != NULL ? o->arg : "");
+	do
+		smtp_puts(t, " ");
+	while (!t->cut && t->n - begin < column);
+	smtp_puts(t, o->help);
 }
 
 /* ---- the message ------------------------------------------------------ */

@@ -114,6 +114,29 @@ bool smtp_has_control(struct slice in);
 bool smtp_is_text(struct slice in);
 bool smtp_is_visible(struct slice in);
 
+/*
+ * smtp_parse_size(in, max, out)
+ *
+ * Read a number of octets: digits, as smtp_parse_number, and "K" or "M" behind
+ * them for so many times 1024 or 1024 * 1024.
+ *
+ * out:     set on SMTP_OK.
+ * Returns: SMTP_OK; SMTP_ESYNTAX; SMTP_ELONG for more than max octets.
+ */
+enum smtp_status smtp_parse_size(struct slice in, uint64_t max, uint64_t *out);
+
+/*
+ * smtp_cut(in, c, part)
+ *
+ * Cut the first part off a list whose parts have a c between them.  A list of
+ * no octets has one part, an empty one, and so has what is behind a last c.
+ *
+ * in:      moved behind part and its c; behind the last one in->p is NULL.
+ * part:    set if there is one.
+ * Returns: whether there is one: in->p was not NULL.
+ */
+bool smtp_cut(struct slice *in, char c, struct slice *part);
+
 /* ---- text ------------------------------------------------------------- */
 
 struct smtp_text {		/* a bounded buffer to write in */
@@ -562,6 +585,35 @@ size_t smtp_rcpt_group(struct smtp_rcpt *all, size_t n, size_t *first);
 size_t smtp_rcpt_next(const struct smtp_rcpt *all, size_t n, size_t i);
 bool smtp_rcpt_all_loop(const struct smtp_rcpt *all, size_t n, size_t i);
 
+/*
+ * smtp_is_domain_pattern(in)
+ *
+ * Whether in is what --domain takes: a domain (4.1.2), one behind a ".", an
+ * address literal, "*", or the name of a file behind an "@".
+ */
+bool smtp_is_domain_pattern(struct slice in);
+
+/*
+ * smtp_is_delimiter(in)
+ *
+ * Whether in may stand between user and extension: one visible ASCII character
+ * that is none of @ " \ and /, or none at all.
+ */
+bool smtp_is_delimiter(struct slice in);
+
+/*
+ * smtp_parse_server(in, ip, port)
+ *
+ * Read the address of a server: an IPv4 address, or one of either kind in
+ * brackets, ":", and a port, 1 to 65535.
+ *
+ * ip:      set on SMTP_OK, as smtp_parse_ip gives it.
+ * port:    set on SMTP_OK.
+ * Returns: SMTP_OK; SMTP_ESYNTAX, for the name of a host, too.
+ */
+enum smtp_status smtp_parse_server(struct slice in, unsigned char ip[16],
+    unsigned *port);
+
 /* ---- programs --------------------------------------------------------- */
 
 /*
@@ -744,6 +796,68 @@ void smtp_argue(struct smtp_argued *a, const struct smtp_rcpt *recipient,
 enum smtp_status smtp_put_arguments(struct smtp_text *t, char *const args[],
     const struct smtp_arguments *v, const struct smtp_rcpt *all, size_t n);
 bool smtp_is_recipients(const char *arg);
+
+struct smtp_words {		/* a program and its arguments */
+	char		 text[1024];
+	char		*argv[64];	/* into it; the last one used is NULL */
+};
+
+/*
+ * smtp_parse_words(in, words)
+ *
+ * Split a command line at blanks into an argument vector.  There is no
+ * quoting.
+ *
+ * words:   filled on SMTP_OK; touched on the others.
+ * Returns: SMTP_OK; SMTP_ESYNTAX for no word; SMTP_ELONG if in has over 63
+ *          words, or over 1023 octets.
+ */
+enum smtp_status smtp_parse_words(struct slice in, struct smtp_words *words);
+
+struct smtp_program {		/* all zero, to begin */
+	bool		 begun;
+	bool		 once;		/* it has {recipients}: a run for all */
+	bool		 one;		/* it has what is one recipient's */
+	enum smtp_behind behind;
+};
+
+/*
+ * smtp_program_word(p, arg)
+ *
+ * Check the words of a program that is to get messages, from its name to its
+ * last argument.  {recipients} counts where it is the whole of an argument;
+ * {recipient}, {user}, {domain} and {extension} are one recipient's.
+ *
+ * p:       what is known of the program so far.
+ * Returns: NULL, or what is wrong with this word: it is the name, and empty or
+ *          a placeholder; a second {recipients}; {recipients}, and another is
+ *          one recipient's; or a placeholder is where smtp_is_command has a
+ *          command.  Behind a bad one no other counts.
+ */
+const char *smtp_program_word(struct smtp_program *p, struct slice arg);
+
+/*
+ * smtp_put_place(t, dirs, name)
+ *
+ * Append the next path where a program may be found, as execvp(3) looks for it:
+ * in the directories of PATH, or, if it has a slash, nowhere else.
+ *
+ * dirs:    the value of PATH, to begin; moved on.
+ * Returns: false if there is no further place.
+ */
+bool smtp_put_place(struct smtp_text *t, struct slice *dirs,
+    struct slice name);
+
+/*
+ * smtp_has_misspelt(text, argument)
+ *
+ * Whether a word in braces is nearly the name of a placeholder (smtp_distance
+ * of 1 or 2), or the name of one that does not hold there.
+ *
+ * text:    a template, which knows user, domain and extension; or a program's
+ *          argument, which knows all (see smtp_is_command).
+ */
+bool smtp_has_misspelt(struct slice text, bool argument);
 
 /* ---- policy ----------------------------------------------------------- */
 
@@ -1071,6 +1185,118 @@ enum smtp_status smtp_parse_rcpt(struct slice in, bool *dsn);
  * Returns: SMTP_OK; SMTP_ESYNTAX; SMTP_ELONG for a size beyond 63 bits.
  */
 enum smtp_status smtp_parse_bdat(struct slice in, uint64_t *size, bool *last);
+
+/* ---- options ---------------------------------------------------------- */
+
+enum smtp_kind {		/* of a value, and what to points at */
+	SMTP_KIND_FLAG,		/* bool: true once it is given */
+	SMTP_KIND_NUMBER,	/* uint64_t: from min to max */
+	SMTP_KIND_SIZE,		/* uint64_t: as smtp_parse_size has it */
+	SMTP_KIND_ONE,		/* unsigned: a bit, by the place of the one of
+				 * words that was chosen; 0: none */
+	SMTP_KIND_SOME,		/* unsigned: a bit for each that was */
+	SMTP_KIND_DELIMITER,	/* char: see smtp_is_delimiter; 0: none */
+	/* const char *: the value as it was given; NULL: none was */
+	SMTP_KIND_TEXT,		/* not empty */
+	SMTP_KIND_HOST,		/* smtp_is_host */
+	SMTP_KIND_NETS,		/* smtp_is_nets */
+	SMTP_KIND_CHARSET,	/* smtp_is_charset; NULL: "off" */
+	SMTP_KIND_DOMAIN,	/* smtp_is_domain_pattern; may be repeated, and
+				 * this is the last one */
+	SMTP_KIND_SERVER,	/* for smtp_parse_server, a path, or words */
+	SMTP_KIND_OTHER		/* the caller's affair: neither set nor told */
+};
+
+struct smtp_option {
+	char		 letter;	/* 0: none */
+	const char	*name;		/* "": none */
+	const char	*arg;		/* what help calls it; NULL: none */
+	enum smtp_kind	 kind;
+	void		*to;		/* where the value goes */
+	uint64_t	 min, max;
+	const char	*words;		/* to choose from, a blank between */
+	const char	*help;
+};
+
+/*
+ * smtp_option_set(o, value, t)
+ *
+ * Check the value that an option was given, and keep it.
+ *
+ * value:   it is kept, not copied, where the kind is a text.
+ * t:       room for 80 octets and words, for what is wrong.
+ * Returns: NULL; or what is wrong, in words, and *o->to is untouched.
+ */
+const char *smtp_option_set(const struct smtp_option *o, const char *value,
+    struct smtp_text *t);
+
+/*
+ * smtp_option_get(o, t, value)
+ *
+ * Tell the value that holds, so that smtp_option_set would take it (of
+ * SMTP_KIND_SOME they are several).
+ *
+ * t:       empty room for 20 octets and for words.
+ * value:   set if it is true: it points into t, or is the text itself.
+ * Returns: whether a value holds: not for a flag that is false, no choice, and
+ *          no text but SMTP_KIND_CHARSET's.
+ */
+bool smtp_option_get(const struct smtp_option *o, struct smtp_text *t,
+    struct slice *value);
+
+/*
+ * smtp_option_line(o, n, line, found, name, value)
+ *
+ * Read a line of a configuration file: an option's name, case folded, and its
+ * value behind blanks; or a comment, which begins with "#"; or nothing.
+ *
+ * o:       n options; those with an arg take a value.
+ * line:    without its LF; a CR at its end belongs to that.
+ * found:   set; NULL for a comment and for nothing.
+ * name:    set; as it stands there.
+ * value:   set; without blanks at either end; may be empty.
+ * Returns: NULL, or what is wrong, in words: a NUL, or a control octet that
+ *          smtp_parse_command refuses and that is not in a comment; no such
+ *          option; one that can't be set here, having no place to go; or one
+ *          that takes no value has one.
+ */
+const char *smtp_option_line(const struct smtp_option *o, size_t n,
+    struct slice line, const struct smtp_option **found, struct slice *name,
+    struct slice *value);
+
+struct smtp_getopt {		/* { 1, 0 } to begin behind argv[0] */
+	size_t		 word;
+	size_t		 letter;	/* within a word of several */
+};
+
+/*
+ * smtp_option_next(o, n, argv, at, found, value)
+ *
+ * Read the next option of a command line, as getopt_long(3) does that keeps
+ * the order: "-x", with the value in the same word or the next; several letters
+ * in one word; "--name", with "=" and the value behind it, or the value in the
+ * next word.  A name may be cut short, where that leaves one option.  "--", a
+ * word without "-" in front, and "-" alone end them.
+ *
+ * o:       n options; those with an arg take a value.
+ * argv:    ends in NULL.
+ * at:      moved on; at the end it is at the first word behind the options.
+ * found:   set; NULL at the end.
+ * value:   set; empty for an option that takes none.
+ * Returns: NULL, or what is wrong, in words: that is the last call, then.
+ */
+const char *smtp_option_next(const struct smtp_option *o, size_t n,
+    char *const *argv, struct smtp_getopt *at, const struct smtp_option **found,
+    const char **value);
+
+/*
+ * smtp_put_help(t, o, column)
+ *
+ * Append what a line of help says of an option: "  -x, --name ARG", blanks, one
+ * at least and up to a column, and its help.
+ */
+void smtp_put_help(struct smtp_text *t, const struct smtp_option *o,
+    size_t column);
 
 /* ---- the message ------------------------------------------------------ */
 

@@ -49,7 +49,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -126,17 +125,14 @@ enum exit_status {
 
 static pid_t own_pid;
 
-enum log_where { TO_FIND_OUT, TO_STDERR, TO_SYSLOG, TO_NOWHERE };
-
-struct words {			/* a program and its arguments */
-	char		 text[1024];
-	char		*argv[64];
-};
+/* bits, as --log's words set them */
+enum log_where { TO_FIND_OUT, TO_STDERR = 1, TO_SYSLOG = 2, TO_NOWHERE = 4 };
 
 static struct slice domains[DOMAINS_MAX];
-static struct words policy_program, auth_program;
+static struct smtp_words policy_program, auth_program;
 
 static struct {
+	const char	*domain;	/* the last of these */
 	size_t		 domains;	/* how many */
 	const char	*maildir;
 	char		*const *program;	/* NULL: none */
@@ -148,26 +144,20 @@ static struct {
 	unsigned char	 policy_ip[16];
 	unsigned	 policy_port;	/* 0: no address, a path */
 	const char	*auth;		/* NULL: none */
-	const char	*proxy;		/* networks; NULL: none */
-	const char	*xclient;
+	const char	*proxy, *xclient;	/* networks; NULL: none */
 	const char	*auth_clear;
-	bool		 secured;
-	bool		 require_tls;
-	bool		 require_auth;
+	bool		 secured, require_tls, require_auth;
+	unsigned	 require;	/* bits for the last two */
 	const char	*users;
 	const char	*hostname;
 	const char	*label;		/* NULL: off */
 	uint64_t	 size;		/* 0: no limit */
-	uint64_t	 recipients;
-	uint64_t	 timeout;
-	uint64_t	 errors;
-	enum log_where	 log;
+	uint64_t	 recipients, timeout, errors;
+	unsigned	 log;		/* enum log_where */
+	unsigned	 newline;	/* 1: reject, 2: normalize */
+	unsigned	 ignored;
 	char		 delimiter;	/* 0: none */
-	bool		 lmtp;
-	bool		 normalize;
-	bool		 relay;
-	bool		 verbose;
-	bool		 test;
+	bool		 lmtp, normalize, relay, verbose, test;
 	bool		 no_domain;	/* none was given, and we have none */
 } conf = {
 	.label = "unknown-8bit",
@@ -176,6 +166,7 @@ static struct {
 	.timeout = 300,
 	.program_timeout = 300,
 	.errors = 20,
+	.newline = 1,
 	.delimiter = '+',
 };
 
@@ -2288,32 +2279,6 @@ set_nonblocking(int fd)
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
-/* The program's argument vector, split at blanks. */
-static bool
-words_split(struct words *w, const char *value)
-{
-	struct smtp_text t = SMTP_TEXT(w->text);
-	size_t n = 0;
-	char *p;
-
-	smtp_puts(&t, value);
-	if (smtp_string(&t) == NULL)
-		return false;
-	for (p = t.p; *p != '\0';) {
-		p += strspn(p, " \t");
-		if (*p == '\0')
-			break;
-		if (n + 1 >= sizeof(w->argv) / sizeof(w->argv[0]))
-			return false;
-		w->argv[n++] = p;
-		p += strcspn(p, " \t");
-		if (*p != '\0')
-			*p++ = '\0';
-	}
-	w->argv[n] = NULL;
-	return n > 0;
-}
-
 /* ---- 10. program: hand it to one ---------------------------------------- */
 
 /*
@@ -3989,362 +3954,174 @@ die(enum exit_status status, const char *format, ...)
 	exit((int)status);
 }
 
-struct option_row {
-	char		 letter;	/* 0: none */
-	const char	*name;		/* "": none */
-	const char	*arg;		/* NULL: none */
-	/* NULL if the value is good, else what is wrong with it */
-	const char	*(*set)(const struct option_row *, const char *);
-	void		*to;
-	uint64_t	 min, max;
-	const char	*help;
-};
-
-static const char *
-set_flag(const struct option_row *o, const char *value)
+static _Noreturn void
+quit(enum exit_status status)
 {
-	(void)value;
-	*(bool *)o->to = true;
-	return NULL;
+	exit(fflush(stdout) == 0 ? (int)status : EXIT_DEFERRED);
 }
 
-static const char *
-set_text(const struct option_row *o, const char *value)
+/* What keeps mail out: --test tells and counts it, a session isn't begun. */
+static unsigned problems;
+
+static void
+conf_problem(const char *what, const char *which, const char *why)
 {
-	*(const char **)o->to = value;
-	return value[0] != '\0' ? NULL : "empty";
+	if (!conf.test)
+		die(EXIT_CONFIG, "%s %s: %s", what, which, why);
+	printf("problem: %s %s: %s\n", what, which, why);
+	problems++;
 }
 
-static const char *
-out_of_range(uint64_t min, uint64_t max)
-{
-	static char buf[80];
-
-	(void)snprintf(buf, sizeof(buf), "out of range: %llu to %llu",
-	    (unsigned long long)min, (unsigned long long)max);
-	return buf;
-}
-
-static const char *
-set_number(const struct option_row *o, const char *value)
-{
-	uint64_t v;
-
-	if (smtp_parse_number(smtp_slice(value), UINT64_MAX, &v) != SMTP_OK)
-		return "not a number";
-	if (v < o->min || v > o->max)
-		return out_of_range(o->min, o->max);
-	*(uint64_t *)o->to = v;
-	return NULL;
-}
-
-/* A number of octets: K is 1024 of them, M 1024 K. */
-static const char *
-set_size(const struct option_row *o, const char *value)
-{
-	struct slice s = smtp_slice(value);
-	uint64_t v, unit = 1;
-
-	if (s.n > 0 && (s.p[s.n - 1] == 'K' || s.p[s.n - 1] == 'M')) {
-		unit = s.p[s.n - 1] == 'K' ? 1024 : 1024 * 1024;
-		s.n--;
-	}
-	if (smtp_parse_number(s, UINT64_MAX, &v) != SMTP_OK)
-		return "not a size";
-	if (v > o->max / unit)
-		return out_of_range(o->min, o->max);
-	*(uint64_t *)o->to = v * unit;
-	return NULL;
-}
-
-static const char *
-set_domain(const struct option_row *o, const char *value)
-{
-	struct slice s = smtp_slice(value), name = s;
-
-	(void)o;
-	if (s.n > 1 && s.p[0] == '.')
-		name = (struct slice){ s.p + 1, s.n - 1 };
-	if (!(s.n > 1 && s.p[0] == '@') && !smtp_is(s, "*") &&
-	    !smtp_is_domain(name) && !smtp_is_literal(s))
-		return "not a domain, .domain, * or @file";
-	if (conf.domains == DOMAINS_MAX)
-		return "too many domains: put them in a @file";
-	domains[conf.domains++] = s;
-	return NULL;
-}
-
-static const char *
-set_hostname(const struct option_row *o, const char *value)
-{
-	(void)o;
-	if (!smtp_is_host(smtp_slice(value)))
-		return "not a domain name";
-	conf.hostname = value;
-	return NULL;
-}
-
-static const char *
-set_bare_newline(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.normalize = strcmp(value, "normalize") == 0;
-	return conf.normalize || strcmp(value, "reject") == 0 ? NULL :
-	    "neither reject nor normalize";
-}
-
-static const char *
-set_label(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.label = smtp_is(smtp_slice(value), "off") ? NULL : value;
-	return smtp_is_charset(smtp_slice(value)) ? NULL : "not a charset";
-}
-
-static const char *
-set_delimiter(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.delimiter = value[0];
-	if (value[0] == '\0')
-		return NULL;
-	if (value[1] != '\0' || value[0] <= ' ' || value[0] > '~' ||
-	    strchr("@\"\\/", value[0]) != NULL)
-		return "not one character of a local part";
-	return NULL;
-}
-
-static const char *
-set_log(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.log = strcmp(value, "stderr") == 0 ? TO_STDERR :
-	    strcmp(value, "syslog") == 0 ? TO_SYSLOG :
-	    strcmp(value, "off") == 0 ? TO_NOWHERE : TO_FIND_OUT;
-	return conf.log != TO_FIND_OUT ? NULL :
-	    "neither stderr, syslog nor off";
-}
-
-static const char *
-set_bs(const struct option_row *o, const char *value)
-{
-	(void)o;
-	return strcmp(value, "s") == 0 ? NULL : "only -bs is known";
-}
-
-static const char *
-set_ignored(const struct option_row *o, const char *value)
-{
-	(void)o;
-	(void)value;
-	return NULL;
-}
-
-static const char *
-set_sync(const struct option_row *o, const char *value)
-{
-#ifndef __linux__
-	return "only Linux can do that";
-#endif
-	return access(value, F_OK) == 0 ? set_text(o, value) :
-	    strerror(errno);
-}
-
-/* ADDRESS:PORT or [ADDRESS]:PORT; no DNS is asked for a name. */
-static bool
-set_policy_address(struct slice s)
-{
-	const char *colon = memrchr(s.p, ':', s.n);
-	struct slice ip = s;
-	uint64_t port;
-
-	if (colon == NULL)
-		return false;
-	ip.n = (size_t)(colon - s.p);
-	if (smtp_parse_number((struct slice){ colon + 1, s.n - ip.n - 1 },
-	    65536, &port) != SMTP_OK || port == 0 || port > 65535)
-		return false;
-	if (ip.n > 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
-		ip = (struct slice){ ip.p + 1, ip.n - 2 };
-	else if (memchr(ip.p, ':', ip.n) != NULL)
-		return false;
-	if (smtp_parse_ip(ip, conf.policy_ip) != SMTP_OK)
-		return false;
-	conf.policy_port = (unsigned)port;
-	return true;
-}
-
-static const char *
-set_policy(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.policy = value;
-	conf.policy_port = 0;
-	if (set_policy_address(smtp_slice(value)))
-		return NULL;
-	if (strchr(value, '/') == NULL && strchr(value, ':') != NULL)
-		return "neither ADDRESS:PORT nor a path nor a program";
-	return words_split(&policy_program, value) ? NULL :
-	    "empty, or too long";
-}
-
-static const char *
-set_auth(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.auth = value;
-	return words_split(&auth_program, value) ? NULL :
-	    "empty, or too long";
-}
-
-static const char *
-set_nets(const struct option_row *o, const char *value)
-{
-	*(const char **)o->to = value;
-	return smtp_is_nets(smtp_slice(value)) ? NULL :
-	    "not networks such as 192.0.2.0/24,2001:db8::/32, or *";
-}
-
-static const char *
-set_require(const struct option_row *o, const char *value)
-{
-	(void)o;
-	conf.require_tls = conf.require_tls || strcmp(value, "tls") == 0;
-	conf.require_auth = conf.require_auth || strcmp(value, "auth") == 0;
-	return strcmp(value, "tls") == 0 || strcmp(value, "auth") == 0 ? NULL :
-	    "neither tls nor auth";
-}
-
-/* Rows without a setter are for the command line alone: see conf_read(). */
-static const struct option_row options[] = {
-	{ 'd', "domain", "NAME", set_domain, NULL, 0, 0,
-	    "accept mail for NAME, .NAME (below it), *, @FILE" },
-	{ 'm', "maildir", "PATH", set_text, &conf.maildir, 0, 0,
-	    "deliver there; {user} {domain} {extension}" },
-	{ 'u', "users", "FILE", set_text, &conf.users, 0, 0,
-	    "the recipients that exist, one a line" },
-	{ 'n', "hostname", "NAME", set_hostname, NULL, 0, 0,
-	    "our name in the greeting and in Received" },
-	{ 's', "size", "BYTES", set_size, &conf.size, 0, INT64_MAX,
-	    "largest message; K, M; 0 for no limit (50M)" },
-	{ 'r', "recipients", "N", set_number, &conf.recipients, 1,
-	    RECIPIENTS_MAX, "most recipients of a message (1000)" },
-	{ 't', "timeout", "SECONDS", set_number, &conf.timeout, 1, 86400,
-	    "longest wait for the client (300)" },
-	{ 'e', "errors", "N", set_number, &conf.errors, 1, 1000000,
-	    "errors before the client is sent away (20)" },
-	{ 'l', "lmtp", NULL, set_flag, &conf.lmtp, 0, 0,
-	    "speak LMTP (RFC 2033); not on port 25" },
-	{ 'S', "spool", "DIR", set_text, &conf.spool, 0, 0,
-	    "where mail waits for a program ($TMPDIR, /tmp)" },
-	{ 'p', "policy", "WHERE", set_policy, NULL, 0, 0,
-	    "ask a policy server: path, ADDRESS:PORT, program" },
-	{ 'a', "auth", "PROGRAM", set_auth, NULL, 0, 0,
-	    "offer AUTH, checked by a checkpassword program" },
-	{ 0, "auth-clear", "NETS", set_nets, &conf.auth_clear, 0, 0,
-	    "AUTH without encryption, from these networks" },
-	{ 0, "secured", NULL, set_flag, &conf.secured, 0, 0,
-	    "the connection is encrypted already" },
-	{ 0, "require", "WHAT", set_require, NULL, 0, 0,
-	    "tls or auth before MAIL; may be repeated" },
-	{ 0, "relay", NULL, set_flag, &conf.relay, 0, 0,
-	    "accept recipients in any domain" },
-	{ 0, "proxy", "NETS", set_nets, &conf.proxy, 0, 0,
-	    "a PROXY header must come, from these; * any" },
-	{ 0, "xclient", "NETS", set_nets, &conf.xclient, 0, 0,
-	    "believe XCLIENT from these networks; * any" },
-	{ 0, "bare-newline", "WHAT", set_bare_newline, NULL, 0, 0,
-	    "reject or normalize a bare LF or CR (reject)" },
-	{ 0, "label", "CHARSET", set_label, NULL, 0, 0,
-	    "for unlabelled 8-bit text, or off (unknown-8bit)" },
-	{ 0, "delimiter", "C", set_delimiter, NULL, 0, 0,
-	    "between user and extension; empty for none (+)" },
-	{ 0, "program-timeout", "SECONDS", set_number, &conf.program_timeout,
-	    1, 86400, "longest time for all runs of a message (300)" },
-	{ 0, "sync", "PATH", set_sync, &conf.sync, 0, 0,
-	    "sync PATH's file system after the program" },
-	{ 0, "log", "WHERE", set_log, NULL, 0, 0,
-	    "stderr, syslog or off" },
-	{ 'f', "config", "FILE", NULL, NULL, 0, 0,
-	    "read options from FILE, \"name value\" a line" },
-	{ 'v', "verbose", NULL, set_flag, &conf.verbose, 0, 0,
-	    "log the dialogue, too" },
-	{ 'T', "test", NULL, set_flag, &conf.test, 0, 0,
-	    "check the configuration, print what holds, exit" },
-	{ 'b', "", "s", set_bs, NULL, 0, 0,
-	    "ignored, as sendmail's" },
-	{ 'o', "", "X", set_ignored, NULL, 0, 0,
-	    "ignored, as sendmail's, with any letters" },
-	{ 'V', "version", NULL, NULL, NULL, 0, 0, "print the version" },
-	{ 'h', "help", NULL, NULL, NULL, 0, 0, "print this" }
+static const struct smtp_option options[] = {
+	{ 'd', "domain", "NAME", SMTP_KIND_DOMAIN, &conf.domain,
+	    .help = "accept mail for NAME, .NAME (below it), *, @FILE" },
+	{ 'm', "maildir", "PATH", SMTP_KIND_TEXT, &conf.maildir,
+	    .help = "deliver there; {user} {domain} {extension}" },
+	{ 'u', "users", "FILE", SMTP_KIND_TEXT, &conf.users,
+	    .help = "the recipients that exist, one a line" },
+	{ 'n', "hostname", "NAME", SMTP_KIND_HOST, &conf.hostname,
+	    .help = "our name in the greeting and in Received" },
+	{ 's', "size", "BYTES", SMTP_KIND_SIZE, &conf.size, 0, INT64_MAX,
+	    .help = "largest message; K, M; 0 for no limit (50M)" },
+	{ 'r', "recipients", "N", SMTP_KIND_NUMBER, &conf.recipients, 1,
+	    RECIPIENTS_MAX, .help = "most recipients of a message (1000)" },
+	{ 't', "timeout", "SECONDS", SMTP_KIND_NUMBER, &conf.timeout, 1, 86400,
+	    .help = "longest wait for the client (300)" },
+	{ 'e', "errors", "N", SMTP_KIND_NUMBER, &conf.errors, 1, 1000000,
+	    .help = "errors before the client is sent away (20)" },
+	{ 'l', "lmtp", NULL, SMTP_KIND_FLAG, &conf.lmtp,
+	    .help = "speak LMTP (RFC 2033); not on port 25" },
+	{ 'S', "spool", "DIR", SMTP_KIND_TEXT, &conf.spool,
+	    .help = "where mail waits for a program ($TMPDIR, /tmp)" },
+	{ 'p', "policy", "WHERE", SMTP_KIND_SERVER, &conf.policy,
+	    .help = "ask a policy server: path, ADDRESS:PORT, program" },
+	{ 'a', "auth", "PROGRAM", SMTP_KIND_TEXT, &conf.auth,
+	    .help = "offer AUTH, checked by a checkpassword program" },
+	{ 0, "auth-clear", "NETS", SMTP_KIND_NETS, &conf.auth_clear,
+	    .help = "AUTH without encryption, from these networks" },
+	{ 0, "secured", NULL, SMTP_KIND_FLAG, &conf.secured,
+	    .help = "the connection is encrypted already" },
+	{ 0, "require", "WHAT", SMTP_KIND_SOME, &conf.require,
+	    .words = "tls auth",
+	    .help = "tls or auth before MAIL; may be repeated" },
+	{ 0, "relay", NULL, SMTP_KIND_FLAG, &conf.relay,
+	    .help = "accept recipients in any domain" },
+	{ 0, "proxy", "NETS", SMTP_KIND_NETS, &conf.proxy,
+	    .help = "a PROXY header must come, from these; * any" },
+	{ 0, "xclient", "NETS", SMTP_KIND_NETS, &conf.xclient,
+	    .help = "believe XCLIENT from these networks; * any" },
+	{ 0, "bare-newline", "WHAT", SMTP_KIND_ONE, &conf.newline,
+	    .words = "reject normalize",
+	    .help = "reject or normalize a bare LF or CR (reject)" },
+	{ 0, "label", "CHARSET", SMTP_KIND_CHARSET, &conf.label,
+	    .help = "for unlabelled 8-bit text, or off (unknown-8bit)" },
+	{ 0, "delimiter", "C", SMTP_KIND_DELIMITER, &conf.delimiter,
+	    .help = "between user and extension; empty for none (+)" },
+	{ 0, "program-timeout", "SECONDS", SMTP_KIND_NUMBER,
+	    &conf.program_timeout, 1, 86400,
+	    .help = "longest time for all runs of a message (300)" },
+	{ 0, "sync", "PATH", SMTP_KIND_TEXT, &conf.sync,
+	    .help = "sync PATH's file system after the program" },
+	{ 0, "log", "WHERE", SMTP_KIND_ONE, &conf.log,
+	    .words = "stderr syslog off", .help = "stderr, syslog or off" },
+	{ 'f', "config", "FILE", SMTP_KIND_OTHER,
+	    .help = "read options from FILE, \"name value\" a line" },
+	{ 'v', "verbose", NULL, SMTP_KIND_FLAG, &conf.verbose,
+	    .help = "log the dialogue, too" },
+	{ 'T', "test", NULL, SMTP_KIND_FLAG, &conf.test,
+	    .help = "check the configuration, print what holds, exit" },
+	{ 'b', "", "s", SMTP_KIND_ONE, &conf.ignored, .words = "s",
+	    .help = "ignored, as sendmail's" },
+	{ 'o', "", "X", SMTP_KIND_OTHER,
+	    .help = "ignored, as sendmail's, with any letters" },
+	{ 'V', "version", NULL, SMTP_KIND_OTHER, .help = "print the version" },
+	{ 'h', "help", NULL, SMTP_KIND_OTHER, .help = "print this" }
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
 
+static const char *
+set_words(struct smtp_words *to, const char *value)
+{
+	return smtp_parse_words(smtp_slice(value), to) == SMTP_OK ? NULL :
+	    "empty, or too long";
+}
+
+/* NULL if the value is good, else what is wrong with it. */
+static const char *
+conf_set(const struct smtp_option *o, const char *value)
+{
+	static char buf[128];
+	struct smtp_text t = SMTP_TEXT(buf);
+	const char *wrong = smtp_option_set(o, value, &t);
+
+	if (wrong != NULL)
+		return wrong;
+	if (o->to == &conf.domain) {
+		if (conf.domains == DOMAINS_MAX)
+			return "too many domains: put them in a @file";
+		domains[conf.domains++] = smtp_slice(value);
+	}
+	if (o->to == &conf.auth)
+		return set_words(&auth_program, value);
+	if (o->to == &conf.policy) {
+		conf.policy_port = 0;
+		return smtp_parse_server(smtp_slice(value), conf.policy_ip,
+		    &conf.policy_port) == SMTP_OK ? NULL :
+		    set_words(&policy_program, value);
+	}
+	if (o->to == &conf.sync) {
+#ifndef __linux__
+		return "only Linux can do that";
+#endif
+		return access(value, F_OK) == 0 ? NULL : strerror(errno);
+	}
+	return NULL;
+}
+
 static _Noreturn void
 conf_help(void)
 {
-	const struct option_row *o;
-	char left[64];
+	char buf[128];
+	struct smtp_text t = SMTP_TEXT(buf);
 
 	printf("usage: smtpd [option ...]\n"
 	    "       smtpd [option ...] [--] program [arg ...]\n"
 	    "Receive mail by SMTP on standard input and output.\n\n");
-	for (o = options; o < options + OPTIONS; o++) {
-		if (o->name[0] == '\0')
-			(void)snprintf(left, sizeof(left), "-%c%s", o->letter,
-			    o->arg);
-		else
-			(void)snprintf(left, sizeof(left), "%c%c%c --%s%s%s",
-			    o->letter != 0 ? '-' : ' ',
-			    o->letter != 0 ? o->letter : ' ',
-			    o->letter != 0 ? ',' : ' ', o->name,
-			    o->arg != NULL ? " " : "",
-			    o->arg != NULL ? o->arg : "");
-		printf("  %-29s %s\n", left, o->help);
+	for (size_t i = 0; i < OPTIONS; i++, t.n = 0) {
+		smtp_put_help(&t, options + i, 32);
+		printf("%.*s\n", (int)t.n, t.p);
 	}
 	printf("\nsmtpd(8) tells the rest.\n");
-	exit(fflush(stdout) == 0 ? EXIT_LEFT : EXIT_DEFERRED);
+	quit(EXIT_LEFT);
 }
 
-/* One "name value" line of a file; line ends in NUL. */
-static void
-conf_line(const char *path, unsigned number, char *line)
-{
-	struct slice entry = smtp_trim(smtp_slice(line)), name, value;
-	const struct option_row *o = options;
-	const char *wrong;
+static char conf_text[64 * 1024];	/* the file; values stay there */
 
-	if (entry.n == 0 || entry.p[0] == '#')
-		return;
-	if (smtp_parse_command(entry, &name, &value) != SMTP_OK)
-		die(EXIT_CONFIG, "%s:%u: a control character", path, number);
-	while (o < options + OPTIONS &&
-	    (o->name[0] == '\0' || !smtp_is(name, o->name)))
-		o++;
-	if (o == options + OPTIONS)
-		die(EXIT_CONFIG, "%s:%u: %.*s: no such option", path, number,
-		    (int)name.n, name.p);
-	line[value.p - line + (ptrdiff_t)value.n] = '\0';
-	if (o->set == NULL)
-		wrong = "not in a file";
-	else if (o->arg == NULL && value.n > 0)
-		wrong = "takes no value";
-	else
-		wrong = o->set(o, value.p);
+static void
+conf_line(const char *path, unsigned number, struct slice line)
+{
+	const struct smtp_option *o;
+	struct slice name, value;
+	const char *wrong = smtp_option_line(options, OPTIONS, line, &o, &name,
+	    &value);
+
+	if (o != NULL && wrong == NULL) {
+		/* what is behind it was read */
+		conf_text[value.p - conf_text + (ptrdiff_t)value.n] = '\0';
+		wrong = conf_set(o, value.p);
+	}
 	if (wrong != NULL)
-		die(EXIT_CONFIG, "%s:%u: %s: '%.*s': %s", path, number,
-		    o->name, (int)value.n, value.p, wrong);
+		die(EXIT_CONFIG, "%s:%u: %.*s: '%.*s': %s", path, number,
+		    (int)name.n, name.p, (int)value.n, value.p, wrong);
 }
 
 static void
 conf_file(const char *path)
 {
-	static char buf[64 * 1024];
 	static bool seen;
+	struct slice text = { conf_text, 0 }, line;
 	unsigned number = 1;
-	size_t have = 0;
-	char *line, *lf;
 	ssize_t n;
 	int fd;
 
@@ -4353,212 +4130,99 @@ conf_file(const char *path)
 	seen = true;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	do {
-		n = fd == -1 ? -1 : read(fd, buf + have,
-		    sizeof(buf) - 1 - have);
-		have += n > 0 ? (size_t)n : 0;
+		n = fd == -1 ? -1 : read(fd, conf_text + text.n,
+		    sizeof(conf_text) - 1 - text.n);
+		text.n += n > 0 ? (size_t)n : 0;
 	} while (n > 0);
 	if (n == -1)
 		die(EXIT_CONFIG, "%s: %s", path, strerror(errno));
-	if (have == sizeof(buf) - 1)
+	if (text.n == sizeof(conf_text) - 1)
 		die(EXIT_CONFIG, "%s: too long", path);
-	if (memchr(buf, '\0', have) != NULL)
-		die(EXIT_CONFIG, "%s: not a text file", path);
 	close(fd);
-	for (line = buf; line < buf + have; line = lf + 1, number++) {
-		lf = memchr(line, '\n', (size_t)(buf + have - line));
-		if (lf == NULL)
-			lf = buf + have;
-		*lf = '\0';
-		if (memchr(line, '\r', (size_t)(lf - line)) == lf - 1)
-			lf[-1] = '\0';
-		conf_line(path, number, line);
-	}
-}
-
-/* Make getopt_long's tables of ours.  Values start at 256, so that none is
- * taken for one of getopt's own signs. */
-static void
-conf_tables(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 3])
-{
-	size_t n = 0;
-
-	*shorts++ = '+';
-	*shorts++ = ':';
-	for (size_t i = 0; i < OPTIONS; i++) {
-		if (options[i].name[0] != '\0')
-			longs[n++] = (struct option){ options[i].name,
-			    options[i].arg != NULL, NULL, 256 + (int)i };
-		if (options[i].letter == 0)
-			continue;
-		*shorts++ = options[i].letter;
-		if (options[i].arg != NULL)
-			*shorts++ = ':';
-	}
-	longs[n] = (struct option){ 0 };
-	*shorts = '\0';
-}
-
-static void
-conf_option(const struct option_row *o, const char *given, const char *value)
-{
-	const char *wrong;
-
-	switch (o->set != NULL ? 0 : o->letter) {
-	case 'f':
-		conf_file(value);
-		return;
-	case 'h':
-		conf_help();
-	case 'V':
-		printf("smtpd %s\n", VERSION);
-		exit(fflush(stdout) == 0 ? EXIT_LEFT : EXIT_DEFERRED);
-	default:
-		wrong = o->set(o, value);
-		if (wrong != NULL)
-			die(EXIT_OPTION, "%s: '%s': %s", given,
-			    value != NULL ? value : "", wrong);
-	}
-}
-
-/* What a placeholder brings is the client's, and must be in no command. */
-static void
-conf_check_shell(char *const argv[])
-{
-	enum smtp_behind behind = SMTP_BEHIND_NOTHING;
-
-	for (; *argv != NULL; argv++)
-		if (smtp_is_command(&behind, smtp_slice(*argv)))
-			die(EXIT_OPTION, "%s: a placeholder where a command "
-			    "may stand; use \"$RECIPIENT\" and its like",
-			    *argv);
+	while (smtp_cut(&text, '\n', &line))
+		conf_line(path, number++, line);
 }
 
 static void
 conf_program(char *const argv[], size_t n)
 {
-	bool one = false;
+	struct smtp_program p = { 0 };
+	const char *wrong;
 
-	/* -maildir box is -m aildir, and a program */
-	if (conf.maildir != NULL && strcmp(conf.maildir, "aildir") == 0)
-		die(EXIT_OPTION, "-maildir: a long option has two hyphens: "
-		    "--maildir");
 	if (conf.maildir != NULL)
-		die(EXIT_OPTION, "%s: a program, and --maildir is given, too; "
-		    "see --help", argv[0]);
+		die(EXIT_OPTION, "%s: a program, and --maildir is given, too "
+		    "(and -maildir is -m aildir); see --help", argv[0]);
 	if (n >= PROGRAM_ARGS_MAX)
 		die(EXIT_OPTION, "%s: too many arguments", argv[0]);
 	for (size_t i = 0; i < n; i++) {
-		if (smtp_is_recipients(argv[i]) && conf.program_once)
-			die(EXIT_OPTION, "{recipients}: may be given once");
-		if (smtp_is_recipients(argv[i]))
-			conf.program_once = true;
-		one = one || strstr(argv[i], "{recipient}") != NULL ||
-		    smtp_is_template(smtp_slice(argv[i]));
+		wrong = smtp_program_word(&p, smtp_slice(argv[i]));
+		if (wrong != NULL)
+			die(EXIT_OPTION, "'%s': %s", argv[i], wrong);
 	}
-	if (conf.program_once && one)
-		die(EXIT_OPTION, "%s: {recipients} and a placeholder for one "
-		    "recipient", argv[0]);
-	if (argv[0][0] == '\0' || smtp_has_argument(smtp_slice(argv[0])) ||
-	    smtp_is_recipients(argv[0]))
-		die(EXIT_OPTION, "'%s': no name of a program", argv[0]);
-	conf_check_shell(argv);
 	conf.program = argv;
+	conf.program_once = p.once;
 }
 
 static void
 conf_read(int argc, char *argv[])
 {
-	struct option longs[OPTIONS + 1];
-	char shorts[2 * OPTIONS + 3];
-	const struct option_row *o;
-	const char *given;
-	int c;
+	struct smtp_getopt at = { 1, 0 };
+	const struct smtp_option *o;
+	const char *given, *value, *wrong;
 
 	if (argc == 0 || argv[0][0] == '-')
 		die(EXIT_OPTION, "started as '%s': the line of the launcher "
 		    "lacks the name of the program, before its options",
 		    argc == 0 ? "" : argv[0]);
-	conf_tables(longs, shorts);
-	opterr = 0;
 	for (;;) {
-		given = optind < argc ? argv[optind] : "";
-		c = getopt_long(argc, argv, shorts, longs, NULL);
-		if (c == -1)
+		given = argv[at.word];
+		wrong = smtp_option_next(options, OPTIONS, argv, &at, &o,
+		    &value);
+		if (o == NULL && wrong == NULL)
 			break;
-		if (c == ':')
-			die(EXIT_OPTION, "%s: needs a value", given);
-		if (c == '?')
-			die(EXIT_OPTION, "%s: no such option, or one that "
-			    "takes no value; see --help", given);
-		for (o = options; c < 256 && o->letter != c; o++)
-			continue;
-		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
+		if (wrong == NULL)
+			wrong = conf_set(o, value);
+		if (wrong != NULL)
+			die(EXIT_OPTION, "%s: '%s': %s; see --help", given,
+			    value, wrong);
+		if (o->letter == 'f')
+			conf_file(value);
+		else if (o->letter == 'h')
+			conf_help();
+		else if (o->letter == 'V') {
+			printf("smtpd %s\n", VERSION);
+			quit(EXIT_LEFT);
+		}
 	}
-	if (optind < argc)
-		conf_program(argv + optind, (size_t)(argc - optind));
-}
-
-/* DATABYTES, of tcprules(1), goes before --size. */
-static void
-conf_databytes(void)
-{
-	const char *v = peer_env("DATABYTES");
-	uint64_t size;
-
-	if (v == NULL)
-		return;
-	if (smtp_parse_number(smtp_slice(v), INT64_MAX, &size) == SMTP_OK)
-		conf.size = size;
-	else
-		peer_skip("DATABYTES");
+	if (argv[at.word] != NULL)
+		conf_program(argv + at.word, (size_t)argc - at.word);
 }
 
 /* Our own name, if none was given: of one with a dot behind it, the rest. */
-static void
+static const char *
 conf_hostname(void)
 {
 	static char ours[SMTP_DOMAIN_MAX + 1];
-	size_t n;
+	size_t n = gethostname(ours, sizeof(ours) - 1) == 0 ? strlen(ours) : 0;
 
-	if (gethostname(ours, sizeof(ours) - 1) == -1)
-		ours[0] = '\0';
-	n = strlen(ours);
-	if (n > 1 && ours[n - 1] == '.')
-		ours[n - 1] = '\0';
-	conf.hostname = smtp_is_host(smtp_slice(ours)) ? ours : "localhost";
+	ours[n > 1 && ours[n - 1] == '.' ? n - 1 : n] = '\0';
+	return smtp_is_host(smtp_slice(ours)) ? ours : "localhost";
 }
 
-static bool
-conf_runs(const char *path)
+/* A program must be where posix_spawnp(3) looks for it. */
+static void
+conf_find(const char *name)
 {
+	struct slice dirs = smtp_slice(getenv("PATH"));
+	char buf[PATH_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
 	struct stat st;
 
-	return access(path, X_OK) == 0 && stat(path, &st) == 0 &&
-	    S_ISREG(st.st_mode);
-}
-
-/* Is the program where posix_spawnp(3) looks for it? */
-static bool
-conf_found(const char *name)
-{
-	const char *dir = getenv("PATH"), *end;
-	char buf[PATH_MAX];
-	struct smtp_text t;
-
-	if (strchr(name, '/') != NULL)
-		return conf_runs(name);
-	for (; dir != NULL; dir = *end == ':' ? end + 1 : NULL) {
-		end = strchr(dir, ':');
-		if (end == NULL)
-			end = dir + strlen(dir);
-		t = SMTP_TEXT(buf);
-		smtp_put(&t, (struct slice){ dir, (size_t)(end - dir) });
-		smtp_puts(&t, end > dir ? "/" : "./");
-		smtp_puts(&t, name);
-		if (smtp_string(&t) != NULL && conf_runs(t.p))
-			return true;
-	}
-	return false;
+	for (; smtp_put_place(&t, &dirs, smtp_slice(name)); t.n = 0)
+		if (smtp_string(&t) != NULL && access(buf, X_OK) == 0 &&
+		    stat(buf, &st) == 0 && S_ISREG(st.st_mode))
+			return;
+	conf_problem("program", name, "not found");
 }
 
 /* Under a launcher, what would refuse all mail for good is told at once, and
@@ -4566,24 +4230,33 @@ conf_found(const char *name)
 static void
 conf_check(void)
 {
-	if (delivery_none())
-		die(EXIT_CONFIG, "neither --maildir nor a program given");
+	if (delivery_none() && !peer.by_hand)
+		conf_problem("maildir", "(none)", "and no program either");
 	if (conf.no_domain)
-		die(EXIT_CONFIG, "no --domain given, and the host name, %s, is "
-		    "no domain with a dot", conf.hostname);
-	if (conf.program != NULL && !conf_found(conf.program[0]))
-		die(EXIT_CONFIG, "%s: program not found", conf.program[0]);
+		conf_problem("domain", conf.hostname, "no --domain given, and "
+		    "no dot in the host name");
+	if (conf.program != NULL)
+		conf_find(conf.program[0]);
 }
 
 /* What was not said. */
 static void
 conf_finish(void)
 {
-	conf_databytes();
+	const char *databytes = peer_env("DATABYTES");
+
+	/* tcprules(1)' word goes before --size */
+	if (databytes != NULL && smtp_parse_number(smtp_slice(databytes),
+	    INT64_MAX, &conf.size) != SMTP_OK)
+		peer_skip("DATABYTES");
 	/* as programs get it, so that --test looks where a session does */
 	(void)setenv("PATH", SAFE_PATH, 0);
+	/* the second word, the first, the second */
+	conf.normalize = (conf.newline & 2) != 0;
+	conf.require_tls = (conf.require & 1) != 0;
+	conf.require_auth = (conf.require & 2) != 0;
 	if (conf.hostname == NULL)
-		conf_hostname();
+		conf.hostname = conf_hostname();
 	conf.no_domain = conf.domains == 0 && !conf.relay && !peer.by_hand &&
 	    strchr(conf.hostname, '.') == NULL;
 	if (!peer.by_hand && !conf.test)
@@ -4604,22 +4277,12 @@ conf_finish(void)
  * --test.  A line says what holds, "warning:" what is unwise and "problem:"
  * what keeps mail out; the last is "ok", or how many problems there are.
  */
-static unsigned test_problems;
 
 static void
-test_problem(const char *what, const char *which, const char *why)
+test_braces(const char *what, const char *text, bool argument)
 {
-	printf("problem: %s %s: %s\n", what, which, why);
-	test_problems++;
-}
-
-static bool
-test_path(const char *what, const char *path, int mode)
-{
-	if (access(path, mode) == 0)
-		return true;
-	test_problem(what, path, strerror(errno));
-	return false;
+	if (smtp_has_misspelt(smtp_slice(text), argument))
+		conf_problem(what, text, "a word in braces is no placeholder");
 }
 
 /* A list that is empty, or ends without a newline, is as good as none. */
@@ -4627,155 +4290,105 @@ static void
 test_list(const char *what, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	off_t n = fd == -1 ? 0 : lseek(fd, -1, SEEK_END);
 	char last = '\0';
 
-	printf("%s %s\n", what, path);
 	if (fd == -1)
-		test_problem(what, path, strerror(errno));
-	else if (n == -1)
-		test_problem(what, path, "it is empty");
-	else if (read(fd, &last, 1) != 1)
-		test_problem(what, path, "it is empty");
+		conf_problem(what, path, strerror(errno));
+	else if (lseek(fd, -1, SEEK_END) == -1 || read(fd, &last, 1) != 1)
+		conf_problem(what, path, "it is empty");
 	else if (last != '\n')
-		test_problem(what, path, "its last line has no newline");
+		conf_problem(what, path, "its last line has no newline");
 	if (fd != -1)
 		close(fd);
-}
-
-/* A word in braces that is nearly one of ours; the first ones hold there. */
-static void
-test_braces(const char *what, const char *text, size_t holds)
-{
-	static const char known[][12] = { "user", "domain", "extension",
-	    "recipient", "sender", "recipients" };
-	const char *open = text, *end;
-
-	for (; (open = strchr(open, '{')) != NULL; open++) {
-		struct slice word = { open + 1, 0 };
-		unsigned least = 9, d;
-
-		end = strchr(open, '}');
-		if (end == NULL)
-			return;
-		word.n = (size_t)(end - open) - 1;
-		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-			d = smtp_distance(word, smtp_slice(known[i]));
-			if (i >= holds && d == 0)
-				d = 1;
-			if (d < least)
-				least = d;
-		}
-		if (least > 0 && least <= 2)
-			test_problem(what, text, "a word in braces is no "
-			    "placeholder");
-	}
 }
 
 /* Would a file get from tmp/ to new/? */
 static void
 test_links(const char *path)
 {
-	char names[2][32];
-	struct smtp_text t;
-	enum smtp_reply o = SMTP_FAULT;
-	bool renamed = false;
-	int error, fd = -1;
+	char from[32], to[32];
+	enum smtp_reply o;
+	bool renamed;
+	int fd = -1;
 
-	for (size_t i = 0; i < 2; i++) {
-		t = SMTP_TEXT(names[i]);
-		smtp_puts(&t, i == 0 ? "smtpd-test-" : "smtpd-test2-");
-		smtp_put_number(&t, (uint64_t)own_pid);
-		(void)smtp_string(&t);
-	}
+	(void)snprintf(from, sizeof(from), "smtpd-test-%ld", (long)own_pid);
+	(void)snprintf(to, sizeof(to), "smtpd-test2-%ld", (long)own_pid);
 	if (box_open_parts(path) == NULL)
-		fd = openat(maildir.tmp, names[0], O_WRONLY | O_CREAT |
-		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	error = errno;
-	if (fd != -1) {
-		o = file_link(maildir.tmp, names[0], maildir.tmp, names[1],
-		    &renamed);
-		for (size_t i = 0; i < 2; i++)
-			(void)unlinkat(maildir.tmp, names[i], 0);
+		fd = openat(maildir.tmp, from, O_WRONLY | O_CREAT | O_EXCL |
+		    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		conf_problem("no file can be made in", path, strerror(errno));
+	else {
+		o = file_link(maildir.tmp, from, maildir.tmp, to, &renamed);
+		if (o != SMTP_YES)
+			conf_problem("maildir", path, o == SMTP_NO_LINKS ?
+			    "no hard links on that file system, nor "
+			    "renameat2(2)" : "no file gets from tmp/ to new/");
+		(void)unlinkat(maildir.tmp, from, 0);
+		(void)unlinkat(maildir.tmp, to, 0);
 		close(fd);
 	}
 	box_close();
-	if (fd == -1)
-		test_problem("no file can be made in", path, strerror(error));
-	else if (o != SMTP_YES)
-		test_problem("maildir", path, o == SMTP_NO_LINKS ?
-		    "no hard links on that file system, nor renameat2(2)" :
-		    "no file gets from tmp/ to new/");
 }
 
 static void
 test_maildir(struct slice domain)
 {
-	struct smtp_values v = { .user = smtp_slice("postmaster"),
+	const struct smtp_values v = { .user = smtp_slice("postmaster"),
 	    .domain = domain };
-	static const char sub[2][6] = { "/tmp/", "/new/" };
-	const char *path = conf.maildir;
-	char buf[PATH_MAX], part[PATH_MAX + 8];
-	struct smtp_text t = SMTP_TEXT(buf), p;
-	bool ok = true;
+	const char *what = maildir.template ? "postmaster's Maildir (until it "
+	    "is there, unknown users are 451)" : "maildir";
+	const unsigned before = problems;
+	char buf[PATH_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+	size_t n;
 
-	if (maildir.template) {
-		if (expand(&v, false, &t) != SMTP_YES) {
-			test_problem("maildir", path, "too long");
-			return;
-		}
-		path = t.p;
+	if (!maildir.template)
+		smtp_puts(&t, conf.maildir);
+	else if (expand(&v, false, &t) != SMTP_YES)
+		t.cut = true;
+	n = t.n;
+	for (size_t i = 0; i < 2; i++, t.n = n) {
+		smtp_puts(&t, i == 0 ? "/tmp/" : "/new/");
+		if (smtp_string(&t) == NULL)
+			conf_problem("maildir", conf.maildir, "too long");
+		else if (access(buf, W_OK | X_OK) == -1)
+			conf_problem(what, buf, strerror(errno));
 	}
-	for (size_t i = 0; i < 2; i++) {
-		p = SMTP_TEXT(part);
-		smtp_puts(&p, path);
-		smtp_puts(&p, sub[i]);
-		if (smtp_string(&p) == NULL) {
-			test_problem("maildir", path, "too long");
-			return;
-		}
-		ok = test_path(maildir.template ? "postmaster's Maildir "
-		    "(until it is there, unknown users are 451)" : "maildir",
-		    p.p, W_OK | X_OK) && ok;
+	if (problems == before) {
+		buf[n] = '\0';
+		test_links(buf);
 	}
-	if (ok)
-		test_links(path);
 }
 
 /* The domains, and, where the template has one Maildir for each, those. */
 static void
 test_domains(void)
 {
-	bool tested = false;
+	const bool all = conf.maildir != NULL &&
+	    strstr(conf.maildir, "{domain}") != NULL;
+	bool tested = conf.maildir == NULL;
+	const char *d;
 
 	for (size_t i = 0; i < conf.domains; i++) {
-		if (domains[i].p[0] == '@') {
-			test_list("domain list", domains[i].p + 1);
+		d = domains[i].p;
+		if (d[0] == '@') {
+			printf("domain list %s\n", d + 1);
+			test_list("domain list", d + 1);
 			continue;
 		}
-		printf("domain %s\n", domains[i].p);
-		if (conf.maildir == NULL || !smtp_is_domain(domains[i]) ||
-		    (tested && strstr(conf.maildir, "{domain}") == NULL))
-			continue;
-		test_maildir(domains[i]);
-		tested = true;
+		printf("domain %s\n", d);
+		if (smtp_is_domain(domains[i]) && (all || !tested)) {
+			test_maildir(domains[i]);
+			tested = true;
+		}
 	}
-	if (conf.no_domain)
-		test_problem("domain", conf.hostname, "no --domain given, and "
-		    "no dot in the host name");
 	if (conf.domains == 0)
 		printf("domain * (by hand; %s under a launcher)\n",
 		    strchr(conf.hostname, '.') != NULL ? conf.hostname :
 		    "none, and so all mail is deferred,");
-	if (conf.maildir != NULL && !tested)
+	if (!tested)
 		test_maildir(domain_default());
-}
-
-static void
-test_program(const char *name)
-{
-	if (!conf_found(name))
-		test_problem("program", name, "not found");
 }
 
 static void
@@ -4784,12 +4397,8 @@ test_delivery(void)
 	if (delivery_none() && peer.by_hand)
 		printf("maildir (none: a dry run by hand, an error under a "
 		    "launcher)\n");
-	else if (delivery_none())
-		test_problem("maildir", "(none)", "and no program either");
-	if (conf.maildir != NULL) {
-		printf("maildir %s\n", conf.maildir);
-		test_braces("maildir", conf.maildir, 3);
-	}
+	if (conf.maildir != NULL)
+		test_braces("maildir", conf.maildir, false);
 	if (conf.program == NULL)
 		return;
 	printf("program");
@@ -4797,13 +4406,9 @@ test_delivery(void)
 		printf(" %s", conf.program[i]);
 	printf("\n");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
-		test_braces("argument", conf.program[i], 6);
-	test_program(conf.program[0]);
-	printf("spool %s\nprogram-timeout %llu\n", conf.spool,
-	    (unsigned long long)conf.program_timeout);
-	if (conf.sync != NULL)
-		printf("sync %s\n", conf.sync);
-	(void)test_path("spool", conf.spool, W_OK | X_OK);
+		test_braces("argument", conf.program[i], true);
+	if (access(conf.spool, W_OK | X_OK) == -1)
+		conf_problem("spool", conf.spool, strerror(errno));
 }
 
 /* A server is connected to, a program is looked for. */
@@ -4812,81 +4417,65 @@ test_policy(void)
 {
 	enum { PATIENCE = 2000 };
 
-	if (conf.policy == NULL)
-		return;
-	printf("policy %s\n", conf.policy);
 	if (policy_is_program())
-		test_program(policy_program.argv[0]);
+		conf_find(policy_program.argv[0]);
 	else if (policy_open(now_ms() + PATIENCE) != SMTP_YES)
-		test_problem("policy", conf.policy, strerror(errno));
+		conf_problem("policy", conf.policy, strerror(errno));
 	policy_close();
 }
 
 static void
-test_neighbours(void)
+test_warnings(void)
 {
-	if (conf.auth != NULL) {
-		printf("auth %s\n", conf.auth);
-		test_program(auth_program.argv[0]);
-	}
-	if (conf.auth_clear != NULL)
-		printf("auth-clear %s\n", conf.auth_clear);
 	if (conf.auth_clear != NULL && conf.auth == NULL)
 		printf("warning: --auth-clear without --auth\n");
-	if (conf.secured)
-		printf("secured\n");
-	if (conf.require_tls || conf.require_auth)
-		printf("require%s%s\n", conf.require_tls ? " tls" : "",
-		    conf.require_auth ? " auth" : "");
 	if (conf.require_auth && conf.auth == NULL)
 		printf("warning: --require auth without --auth\n");
-	if (conf.proxy != NULL)
-		printf("proxy %s\n", conf.proxy);
-	if (conf.xclient != NULL)
-		printf("xclient %s\n", conf.xclient);
 	if (conf.maildir != NULL && !conf.relay && (conf.auth != NULL ||
 	    conf.xclient != NULL || getenv("RELAYCLIENT") != NULL))
 		printf("warning: with Maildirs neither AUTH nor XCLIENT nor "
 		    "RELAYCLIENT opens foreign domains; --relay does\n");
-}
-
-/* Print what holds, warn, and tell what will not work. */
-static _Noreturn void
-conf_test(void)
-{
-	conf.log = TO_NOWHERE;	/* what fails here is printed */
-	printf("hostname %s\n", conf.hostname);
-	test_delivery();
-	test_domains();
-	test_policy();
-	test_neighbours();
-	if (conf.users != NULL)
-		test_list("users", conf.users);
-	printf("size %llu\nrecipients %llu\ntimeout %llu\nerrors %llu\n",
-	    (unsigned long long)conf.size,
-	    (unsigned long long)conf.recipients,
-	    (unsigned long long)conf.timeout,
-	    (unsigned long long)conf.errors);
-	printf("bare-newline %s\nlabel %s\ndelimiter %.1s\nrelay %s\n",
-	    conf.normalize ? "normalize" : "reject",
-	    conf.label != NULL ? conf.label : "off",
-	    conf.delimiter != '\0' ? &conf.delimiter : "",
-	    conf.relay ? "yes" : "no");
 	if (conf.lmtp)
-		printf("lmtp\nwarning: LMTP must not be served on port 25 "
+		printf("warning: LMTP must not be served on port 25 "
 		    "(RFC 2033, 5)\n");
 	if (conf.recipients < 100)
 		printf("warning: RFC 5321, 4.5.3.1.8 wants 100 recipients "
 		    "at least\n");
 	if (geteuid() == 0)
 		printf("warning: running as root\n");
-	if (test_problems == 0)
+}
+
+static _Noreturn void
+conf_test(void)
+{
+	char buf[128];
+	struct smtp_text t = SMTP_TEXT(buf);
+	const struct smtp_option *o;
+	struct slice value;
+
+	/* what fails here is printed */
+	logged.open = true;
+	logged.where = TO_NOWHERE;
+	/* those behind --config are about this run */
+	for (o = options; o->letter != 'f'; o++, t.n = 0)
+		if (smtp_option_get(o, &t, &value))
+			printf("%s%s%.*s\n", o->name, o->arg != NULL ? " " : "",
+			    (int)value.n, value.p);
+	test_domains();
+	test_delivery();
+	if (conf.users != NULL)
+		test_list("users", conf.users);
+	if (conf.policy != NULL)
+		test_policy();
+	if (conf.auth != NULL)
+		conf_find(auth_program.argv[0]);
+	conf_check();
+	test_warnings();
+	if (problems == 0)
 		printf("ok\n");
 	else
-		printf("%u problem%s\n", test_problems,
-		    test_problems == 1 ? "" : "s");
-	exit(fflush(stdout) != 0 ? EXIT_DEFERRED : test_problems == 0 ?
-	    EXIT_LEFT : EXIT_CONFIG);
+		printf("%u problem%s\n", problems, problems == 1 ? "" : "s");
+	quit(problems == 0 ? EXIT_LEFT : EXIT_CONFIG);
 }
 
 /* ---- 18. main ---------------------------------------------------------- */
@@ -4915,8 +4504,8 @@ session_end(void)
 /*
  * Landlock: from here on nothing may be written but below the Maildirs' root
  * (if that is not there, nothing at all), and nothing executed.  ABI 1 could
- * not link from tmp/ to new/.  The numbers
- * are the kernel's (linux/landlock.h), which not every libc's headers have.
+ * not link from tmp/ to new/.  The numbers are the kernel's
+ * (linux/landlock.h), which not every libc's headers have.
  */
 static void
 harden_landlock(const char *root, int why)
@@ -4972,32 +4561,22 @@ close_range_of(unsigned from, unsigned to)
 		close((int)fd);
 }
 
-/* Descriptors that a launcher left open are none of ours, but those of TLS. */
+/* Descriptors that a launcher left open are none of ours, but those of TLS;
+ * where there are none these are -1, which is the greatest there is. */
 static void
 close_inherited(void)
 {
-	unsigned from = 3, next;
+	unsigned kept, next;
 
-	for (;;) {
+	for (unsigned from = 3; from != 0; from = next + 1) {
 		next = UINT_MAX;
-		for (size_t i = 0; i < 3; i++)
-			if (tls.fd[i] != -1 && (unsigned)tls.fd[i] >= from &&
-			    (unsigned)tls.fd[i] < next)
-				next = (unsigned)tls.fd[i];
-		if (next == UINT_MAX)
-			break;
-		close_range_of(from, next - 1);
-		from = next + 1;
+		for (size_t i = 0; i < 3; i++) {
+			kept = (unsigned)tls.fd[i];
+			if (kept >= from && kept < next)
+				next = kept;
+		}
+		close_range_of(from, next == UINT_MAX ? next : next - 1);
 	}
-	close_range_of(from, UINT_MAX);
-}
-
-/* Are programs or servers to be spoken to? */
-static bool
-helpers_wanted(void)
-{
-	return conf.program != NULL || conf.policy != NULL ||
-	    conf.auth != NULL;
 }
 
 /* Give up what we do not need.  Which Maildirs there are decides what. */
@@ -5005,15 +4584,12 @@ static void
 harden(void)
 {
 	const struct rlimit none = { 0, 0 };
-	const char *root = conf.maildir;
-	int why;
+	const char *root = maildir.template ? maildir_root() : conf.maildir;
+	const int why = errno;
 
 	umask(077);
 	(void)setrlimit(RLIMIT_CORE, &none);
-	if (maildir.template)
-		root = maildir_root();
-	why = errno;
-	if (helpers_wanted()) {
+	if (conf.program != NULL || conf.policy != NULL || conf.auth != NULL) {
 		/* a set-id MDA may need what we would give up */
 		helper_signals();
 		close_inherited();

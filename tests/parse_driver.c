@@ -2419,6 +2419,307 @@ do_nets(struct slice in, const char *param)
 	yes_no(smtp_nets_match(part[0], part[1].n > 0 ? ip : NULL));
 }
 
+/* ---- options ---------------------------------------------------------- */
+
+static void
+do_size(struct slice in, const char *param)
+{
+	uint64_t v;
+
+	memset(&v, FRESH, sizeof(v));
+	if (ok(smtp_parse_size(in, strtoull(param, NULL, 10), &v), &v,
+	    sizeof(v)))
+		say("%" PRIu64, v);
+}
+
+/* a list with commas, as it is with bars */
+static void
+do_cut(struct slice in, const char *param)
+{
+	struct slice rest = in, part;
+	int n = 0;
+
+	(void)param;
+	for (; smtp_cut(&rest, ',', &part); n++) {
+		say(n > 0 ? "|" : "");
+		say_part(in, part);
+	}
+	if (rest.p != NULL || smtp_cut(&rest, ',', &part))
+		say(" !more of it");
+}
+
+static void
+do_domain_pattern(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_is_domain_pattern(in));
+}
+
+static void
+do_delimiter(struct slice in, const char *param)
+{
+	(void)param;
+	yes_no(smtp_is_delimiter(in));
+}
+
+static void
+do_server(struct slice in, const char *param)
+{
+	struct {
+		unsigned char	ip[16];
+		unsigned	port;
+	} out;
+
+	(void)param;
+	memset(&out, FRESH, sizeof(out));
+	if (!ok(smtp_parse_server(in, out.ip, &out.port), &out, sizeof(out)))
+		return;
+	say_ip(out.ip);
+	say(" %u", out.port);
+}
+
+/* the words, each in brackets; how many there are, for a param */
+static void
+do_argv(struct slice in, const char *param)
+{
+	struct smtp_words w;
+	int n = 0;
+
+	if (!ok(smtp_parse_words(in, &w), NULL, 0))
+		return;
+	for (; w.argv[n] != NULL; n++)
+		if (param[0] == '\0') {
+			say("[");
+			say_slice(smtp_slice(w.argv[n]));
+			say("]");
+		}
+	if (param[0] != '\0')
+		say("%d", n);
+}
+
+/* the words of a program: the first that is wrong, and why */
+static void
+do_program(struct slice in, const char *param)
+{
+	struct smtp_program p = { 0 };
+	struct slice part[PARTS];
+	const int n = parts(in, part);
+	const char *wrong;
+
+	(void)param;
+	for (int i = 0; i < n; i++) {
+		wrong = smtp_program_word(&p, part[i]);
+		if (wrong == NULL)
+			continue;
+		say("%d: ", i);
+		/* what it says is for people, but for its first words */
+		say("%.11s", wrong);
+		return;
+	}
+	say(p.once ? "once" : "each");
+}
+
+static void
+do_misspelt(struct slice in, const char *param)
+{
+	yes_no(smtp_has_misspelt(in, param[0] != '\0'));
+}
+
+/* PATH and a name: where it may be */
+static void
+do_place(struct slice in, const char *param)
+{
+	struct slice part[PARTS];
+	char buf[64];
+	struct smtp_text t = SMTP_TEXT(buf);
+	int n = 0;
+
+	(void)param;
+	two_parts(in, part);
+	for (; smtp_put_place(&t, &part[0], part[1]); t.n = 0) {
+		say(n++ > 0 ? " " : "");
+		say_slice(smtp_written(&t));
+	}
+}
+
+static struct {
+	bool		 flag;
+	uint64_t	 number, size;
+	unsigned	 one, some;
+	char		 delimiter;
+	const char	*text, *host, *nets, *charset, *domain, *server;
+} set;
+
+static const struct smtp_option options[] = {
+	{ 'f', "flag", NULL, SMTP_KIND_FLAG, &set.flag, .help = "a flag" },
+	{ 'g', "", NULL, SMTP_KIND_FLAG, &set.flag, .help = "another" },
+	{ 'n', "number", "N", SMTP_KIND_NUMBER, &set.number, 1, 99,
+	    .help = "a number" },
+	{ 's', "size", "N", SMTP_KIND_SIZE, &set.size, 0, 4096,
+	    .help = "a size" },
+	{ 0, "one", "W", SMTP_KIND_ONE, &set.one, .words = "a b cc",
+	    .help = "a word" },
+	{ 0, "some", "W", SMTP_KIND_SOME, &set.some, .words = "a b cc",
+	    .help = "words" },
+	{ 0, "delimiter", "C", SMTP_KIND_DELIMITER, &set.delimiter,
+	    .help = "an octet" },
+	{ 't', "text", "T", SMTP_KIND_TEXT, &set.text, .help = "a text" },
+	{ 0, "texts", "T", SMTP_KIND_TEXT, &set.text, .help = "texts" },
+	{ 0, "host", "H", SMTP_KIND_HOST, &set.host, .help = "a host" },
+	{ 0, "nets", "N", SMTP_KIND_NETS, &set.nets, .help = "networks" },
+	{ 0, "charset", "C", SMTP_KIND_CHARSET, &set.charset,
+	    .help = "a charset" },
+	{ 'd', "domain", "D", SMTP_KIND_DOMAIN, &set.domain,
+	    .help = "a domain" },
+	{ 0, "server", "S", SMTP_KIND_SERVER, &set.server,
+	    .help = "a server" },
+	{ 'o', "other", NULL, SMTP_KIND_OTHER, .help = "something else" }
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+/* a text of its own, with a NUL behind it */
+static const char *
+text_of(int which, struct slice in)
+{
+	char *p = place(which, in.n + 1);
+
+	memmove(p, in.p, in.n);
+	p[in.n] = '\0';
+	return p;
+}
+
+static void
+say_value(const struct smtp_option *o, struct slice *value)
+{
+	static char buf[64];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (!smtp_option_get(o, &t, value)) {
+		say("none");
+		*value = smtp_slice("");
+		return;
+	}
+	say("=");
+	say_slice(*value);
+}
+
+/* an option's name, and values that it is given: what holds then, or the one
+ * that is wrong; what holds can be given it again */
+static void
+do_option(struct slice in, const char *param)
+{
+	const struct smtp_option *o = options;
+	struct slice part[PARTS], value, again;
+	const int n = parts(in, part);
+	char buf[128];
+	struct smtp_text t = SMTP_TEXT(buf);
+	const char *wrong;
+
+	(void)param;
+	memset(&set, 0, sizeof(set));
+	set.number = 1;
+	while (o < options + OPTIONS && !smtp_is(part[0], o->name))
+		o++;
+	if (o == options + OPTIONS)
+		die("no such option");
+	for (int i = 1; i < n; i++) {
+		wrong = smtp_option_set(o, text_of(PART + i, part[i]), &t);
+		if (wrong != NULL) {
+			say("%s; ", wrong);
+			t.n = 0;
+		}
+	}
+	say_value(o, &value);
+	if (o->kind == SMTP_KIND_SOME || value.n == 0 || o->arg == NULL)
+		return;
+	again = placed(OUT, value);
+	wrong = smtp_option_set(o, text_of(OUT_CUT, again), &t);
+	if (wrong != NULL || !smtp_option_get(o, &t, &value) ||
+	    !smtp_same(again, value))
+		say(" !not again");
+}
+
+static void
+say_option(const struct smtp_option *o)
+{
+	if (o->name[0] == '\0')
+		say("-%c", o->letter);
+	else
+		say("%s", o->name);
+}
+
+/* a command line: its options, and what is left */
+static void
+do_option_next(struct slice in, const char *param)
+{
+	struct smtp_getopt at = { 1, 0 };
+	const struct smtp_option *o;
+	struct slice part[PARTS];
+	const int n = parts(in, part);
+	char *argv[PARTS + 2];
+	const char *value, *wrong;
+
+	(void)param;
+	argv[0] = NULL;
+	for (int i = 0; i < n; i++)
+		argv[i + 1] = (char *)text_of(PART + i, part[i]);
+	argv[n + 1] = NULL;
+	for (;;) {
+		wrong = smtp_option_next(options, OPTIONS, argv, &at, &o,
+		    &value);
+		if (wrong != NULL) {
+			say("%.8s", wrong);
+			return;
+		}
+		if (o == NULL)
+			break;
+		say_option(o);
+		if (o->arg != NULL)
+			say("=%s", value);
+		say(" ");
+	}
+	say("--");
+	for (; argv[at.word] != NULL; at.word++)
+		say(" %s", argv[at.word]);
+}
+
+/* a line of a file */
+static void
+do_option_line(struct slice in, const char *param)
+{
+	const struct smtp_option *o;
+	struct slice name, value;
+	const char *wrong = smtp_option_line(options, OPTIONS, in, &o, &name,
+	    &value);
+
+	(void)param;
+	if (wrong != NULL)
+		say("%.9s|", wrong);
+	else if (o == NULL) {
+		say("nothing");
+		return;
+	} else
+		say("%s|", o->name);
+	say_part(in, value);
+}
+
+static void
+do_help(struct slice in, const char *param)
+{
+	char buf[64];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	for (int i = 0; i < OPTIONS; i++)
+		if (options[i].letter == in.p[0] || smtp_is(in,
+		    options[i].name)) {
+			smtp_put_help(&t, options + i, strtoul(param, NULL,
+			    10));
+			say_slice(smtp_written(&t));
+			return;
+		}
+}
+
 /* ---- the table -------------------------------------------------------- */
 
 static const struct {
@@ -2508,6 +2809,19 @@ static const struct {
 	{ "port",		do_port,		false },
 	{ "launched",		do_launched,		false },
 	{ "nets",		do_nets,			false },
+	{ "size",		do_size,		false },
+	{ "cut",		do_cut,			false },
+	{ "domain-pattern",	do_domain_pattern,	false },
+	{ "delimiter",		do_delimiter,		false },
+	{ "server",		do_server,		false },
+	{ "argv",		do_argv,		false },
+	{ "program",		do_program,		false },
+	{ "misspelt",		do_misspelt,		false },
+	{ "place",		do_place,		false },
+	{ "option",		do_option,		false },
+	{ "option-next",	do_option_next,		false },
+	{ "option-line",	do_option_line,		false },
+	{ "help",		do_help,		false },
 };
 
 /* cut the column that begins at *p off the row */

@@ -878,7 +878,7 @@ log_reply(struct slice said, bool text)
 static char net_in[IN_SIZE] __attribute__((aligned(4096)));
 static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
 
-static struct smtp_session session;
+static struct smtp_session session __attribute__((aligned(4096)));
 static struct smtp_host host;
 
 static struct {
@@ -888,6 +888,9 @@ static struct {
 	size_t		 logged;	/* octets of replies, with --verbose */
 	int64_t		 until;		/* the end of the longest session */
 	int64_t		 looked;	/* for signals, by net_look() */
+	int64_t		 since;		/* see rate_is_kept(): a window, ... */
+	uint64_t	 from;		/* ... and octets before it */
+	bool		 trickles;	/* the client, in what it sends */
 	bool		 ended;		/* end of input was seen */
 	bool		 closing;	/* the last reply is in the buffer */
 } net;
@@ -3403,11 +3406,6 @@ user_find(struct slice local, struct slice domain)
  * The language asks, we answer: one function per question, in the order in
  * which a client brings them up.
  */
-static struct {
-	bool		 trickles;	/* the client, in what it sends */
-	int64_t		 since;		/* this window began then, ... */
-	uint64_t	 from;		/* ... at this count of octets */
-} rate;
 
 /* What is offered to whom we speak with: it changes when TLS begins, or the
  * client turns out to be another one. */
@@ -3444,14 +3442,14 @@ rate_is_kept(void)
 	    session.at == SMTP_AT_CHUNK || session.state == SMTP_S_BDAT ||
 	    session.chunk_refused;
 	const int64_t now = now_ms();
-	const bool over = now - rate.since >= RATE_SECONDS * 1000;
-	const bool slow = net.received - rate.from <
+	const bool over = now - net.since >= RATE_SECONDS * 1000;
+	const bool slow = net.received - net.from <
 	    RATE_OCTETS * RATE_SECONDS;
 
-	if (body && rate.since != 0 && (!over || (slow && !peer.by_hand)))
+	if (body && net.since != 0 && (!over || (slow && !peer.by_hand)))
 		return !over;
-	rate.since = body ? now : 0;
-	rate.from = net.received;
+	net.since = body ? now : 0;
+	net.from = net.received;
 	return true;
 }
 
@@ -3467,8 +3465,8 @@ answer_input(void)
 	answer = net_fill(host.patience * (int64_t)1000);
 	if (answer == SMTP_LATE && host.patience == 0)
 		return SMTP_TIMEOUT;
-	rate.trickles = answer == SMTP_YES && !rate_is_kept();
-	return rate.trickles ? SMTP_TIMEOUT : answer;
+	net.trickles = answer == SMTP_YES && !rate_is_kept();
+	return net.trickles ? SMTP_TIMEOUT : answer;
 }
 
 /* Is there room for a message of so many octets? */
@@ -3600,8 +3598,8 @@ answer_begin(void)
 	envelope.helo = (struct slice){ session.helo, session.helo_n };
 	smtp_put_protocol(&t, &session, &host.terms);
 	envelope.protocol = smtp_string(&t);
-	rate.since = now_ms();
-	rate.from = net.received;
+	net.since = now_ms();
+	net.from = net.received;
 	message_new_id();
 	message.outcome = delivery_begin();
 	message_room();
@@ -3879,7 +3877,7 @@ session_talk(void)
 	net.closing = true;
 	if (!net_flush())
 		return net.gone;
-	return rate.trickles ? "trickle" : smtp_end_word(session.end);
+	return net.trickles ? "trickle" : smtp_end_word(session.end);
 }
 
 /* The only way out of a session, whatever its end. */

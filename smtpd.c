@@ -66,7 +66,7 @@
 
 #include "smtp_parse.h"
 
-/* ---- 1. conf: options and limits --------------------------------------- */
+/* ---- 1. conf: options and limits ---------------------------------------- */
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -169,6 +169,15 @@ static struct {
 	.newline = 1,
 	.delimiter = '+',
 };
+
+/*
+ * The seam.  The session is the language's half: it holds no pointer into what
+ * is ours, so nothing of it goes astray when a buffer moves.  All that it sees
+ * of us is in host: what is offered, and the two buffers.  See the session's
+ * section.
+ */
+static struct smtp_session session __attribute__((aligned(4096)));
+static struct smtp_host host;
 
 /* ---- 2. wait: the one place where we do --------------------------------- */
 
@@ -299,7 +308,7 @@ signals_set(void)
 	own_pid = getpid();
 }
 
-/* ---- 3. peer: who the client is ---------------------------------------- */
+/* ---- 3. peer: who the client is ----------------------------------------- */
 
 /*
  * The launcher's word, see smtp_launched(), comes before the kernel's, for
@@ -553,7 +562,7 @@ peer_descriptors(void)
 		    sizeof(one));
 }
 
-/* ---- 4. log: what is told, and to whom --------------------------------- */
+/* ---- 4. log: what is told, and to whom ---------------------------------- */
 
 /*
  * One line a message, one a refusal, one a session.  Nothing of it ever
@@ -860,13 +869,900 @@ log_reply(struct slice said, bool text)
 		log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
 }
 
-/* ---- 5. net: one buffer each way --------------------------------------- */
+/* ---- 5. helper: programs we start --------------------------------------- */
 
 /*
- * The seam.  The session is the language's half: it holds no pointer into what
- * is ours, so nothing of it goes astray when a buffer moves.  All that it sees
- * of us is in host: what is offered, and the two buffers.
+ * A helper gets no shell, the descriptors it is given and no other, a process
+ * group of its own, default signals and an environment made from nothing.  It
+ * is started by posix_spawnp(3), which copies none of our pages.  It has a
+ * deadline, and none outlives the session: see helpers_end().
  *
+ * Nothing here leaves the process.  What waits says how it ended: SMTP_YES,
+ * and with client SMTP_GONE when the client left, SMTP_SHUTDOWN for SIGTERM.
+ */
+static char helper_text[ENVIRONMENT_MAX];
+
+static struct {
+	char		*var[48];	/* the environment; the last is NULL */
+	size_t		 vars;
+	struct smtp_text env;		/* what they point into */
+	/* not ended yet, 0: none; a program for a message or a password, and
+	 * one for the policy, are the most */
+	pid_t		 live[2];
+} helper;
+
+/* To be called before the first helper: its end ends a wait, that is all. */
+static void
+helper_signals(void)
+{
+	signal_set(SIGCHLD, on_signal);
+}
+
+/* A value that may not be there is no variable. */
+static void
+helper_env(const char *name, struct slice value)
+{
+	char *p = helper.env.p + helper.env.n;
+
+	if (helper.vars + 1 < sizeof(helper.var) / sizeof(helper.var[0]) &&
+	    smtp_put_variable(&helper.env, name, value))
+		helper.var[helper.vars++] = p;
+}
+
+static void
+helper_env_begin(const char *path)
+{
+	static const char given[][8] = { "USER", "LOGNAME", "TZ" };
+	const char *v = getenv("HOME");
+
+	memset(helper.var, 0, sizeof(helper.var));
+	helper.vars = 0;
+	helper.env = SMTP_TEXT(helper_text);
+	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
+	helper_env("SHELL", smtp_slice("/bin/sh"));
+	if (v != NULL && access(v, X_OK) == 0)
+		helper_env("HOME", smtp_slice(v));
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		v = getenv(given[i]);
+		if (v != NULL)
+			helper_env(given[i], smtp_slice(v));
+	}
+}
+
+/* Where a helper is kept; where there is room, for 0. */
+static pid_t *
+helper_place(pid_t pid)
+{
+	return &helper.live[helper.live[0] != pid];
+}
+
+/* Start a program with so many descriptors, as 0 and up, -1 for /dev/null; -1
+ * with errno. */
+static pid_t
+helper_spawn(char *const argv[], const int *fds, int nfds)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	pid_t pid = -1;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	rc = posix_spawnattr_init(&attr);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_init(&actions);
+	if (rc == 0)
+		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
+		    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	if (rc == 0)
+		rc = posix_spawnattr_setsigmask(&attr, &none);
+	if (rc == 0)
+		rc = posix_spawnattr_setsigdefault(&attr, &all);
+	for (int i = 0; rc == 0 && i < nfds; i++)
+		rc = fds[i] != -1 ?
+		    posix_spawn_file_actions_adddup2(&actions, fds[i], i) :
+		    posix_spawn_file_actions_addopen(&actions, i, "/dev/null",
+		    O_RDWR, 0);
+	if (rc == 0)
+		rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv,
+		    helper.var);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)posix_spawnattr_destroy(&attr);
+	errno = rc;
+	if (rc != 0)
+		return -1;
+	*helper_place(0) = pid;
+	return pid;
+}
+
+/* Has the client left?  Its end of input is no more than that while there is
+ * something of it that we have not read. */
+static bool
+client_left(const struct pollfd *p)
+{
+	char c;
+
+	if ((p->revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+		return true;
+	return p->revents != 0 && host.in.n == 0 &&
+	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* As helper_wait(), but once: SMTP_LATE for a signal, too. */
+static enum smtp_reply
+helper_wait_once(int fd, short events, int64_t until, bool client)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1 } };
+	int n;
+
+	if (client) {
+		log_flush(false);
+		p[1].fd = peer.socket_in ? 0 : 1;
+		p[1].events = peer.socket_in ? POLLRDHUP : 0;
+	}
+	for (;;) {
+		n = wait_until(p, 2, until);
+		if (client && terminated)
+			return SMTP_SHUTDOWN;
+		if (n <= 0)
+			return SMTP_LATE;
+		if (p[1].revents != 0 && client_left(&p[1]))
+			return SMTP_GONE;
+		if (p[0].revents != 0)
+			return SMTP_YES;
+		/* it has closed one direction, and we have things to read */
+		p[1].events = 0;
+	}
+}
+
+/* Wait for a neighbour's descriptor, -1 for none, to be ready; SMTP_FAULT with
+ * ETIMEDOUT when it is too late, or for SIGTERM without client. */
+static enum smtp_reply
+helper_wait(int fd, short events, int64_t until, bool client)
+{
+	enum smtp_reply r;
+
+	do
+		r = helper_wait_once(fd, events, until, client);
+	while (r == SMTP_LATE && !terminated && now_ms() < until);
+	errno = ETIMEDOUT;
+	return r == SMTP_LATE ? SMTP_FAULT : r;
+}
+
+/* Let some time pass. */
+static enum smtp_reply
+helper_pause(int64_t until)
+{
+	enum smtp_reply r = helper_wait(-1, 0, until, true);
+
+	return r == SMTP_FAULT ? SMTP_YES : r;
+}
+
+/* Has it ended, and how?  Of one that somebody else has waited for nothing is
+ * known, as if it had been killed. */
+static bool
+helper_ended(pid_t pid, int *status)
+{
+	enum { TRIES = 3 };
+	pid_t rc = -1;
+
+	for (int i = 0; i < TRIES && rc == -1; i++)
+		rc = waitpid(pid, status, WNOHANG);
+	if (rc == 0)
+		return false;
+	if (rc == -1)
+		*status = SIGKILL;
+	*helper_place(pid) = 0;
+	return true;
+}
+
+static void
+helper_kill(pid_t pid)
+{
+	(void)kill(-pid, SIGKILL);
+	(void)kill(pid, SIGKILL);
+}
+
+/*
+ * Wait for a helper's end, and hear meanwhile what it says.  When its time is
+ * up it is killed, and that is SMTP_FAULT; a set-id program may be one that we
+ * may not kill.
+ */
+static enum smtp_reply
+helper_finish(pid_t pid, const char *name, int out, bool (*hear)(int),
+    int64_t until, bool client, int *status)
+{
+	bool killed = false;
+	enum smtp_reply r;
+
+	while (!helper_ended(pid, status)) {
+		if (now_ms() >= until && killed) {
+			log_fault("killed, and lives on", name, 0);
+			*helper_place(pid) = 0;
+			break;
+		}
+		if (now_ms() >= until) {
+			helper_kill(pid);
+			killed = true;
+			out = -1;
+			until = now_ms() + KILL_SECONDS * 1000;
+			continue;
+		}
+		r = helper_wait_once(out, POLLIN, until, client);
+		if (r == SMTP_GONE || r == SMTP_SHUTDOWN)
+			return r;
+		if (r == SMTP_YES && !hear(out))
+			out = -1;
+	}
+	return killed ? SMTP_FAULT : SMTP_YES;
+}
+
+/* At the end of the session.  The one who has got an end of input has a second
+ * more, and the client need not wait for that. */
+static void
+helpers_end(pid_t patient)
+{
+	int64_t until = now_ms() + 1000;
+	pid_t pid;
+	int status;
+
+	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++) {
+		pid = helper.live[i];
+		if (pid == 0)
+			continue;
+		close(0);
+		close(1);
+		while (!helper_ended(pid, &status) && pid == patient &&
+		    now_ms() < until)
+			(void)wait_until(NULL, 0, until);
+		if (helper.live[i] != 0)
+			helper_kill(pid);
+	}
+}
+
+static void
+set_nonblocking(int fd)
+{
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+/* ---- 6. auth: ask a checkpassword program ------------------------------- */
+
+/*
+ * The interface is Bernstein's: name, password and time, a NUL behind each, 512
+ * octets at most, on descriptor 3; the exit status is the answer.  What held a
+ * password is wiped as soon as it was used.
+ */
+static struct {
+	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
+	char	told[SMTP_CHECK_MAX];	/* what the program is told */
+} auth;
+
+static void
+auth_wipe(void)
+{
+	explicit_bzero(&auth, sizeof(auth));
+}
+
+static bool
+auth_offered(void)
+{
+	return conf.auth != NULL && (peer.tls || peer.terminal ||
+	    peer_is_in(conf.auth_clear));
+}
+
+/* Start the program, with the words on its descriptor 3. */
+static pid_t
+auth_spawn(struct slice words)
+{
+	pid_t pid = -1;
+	ssize_t n;
+	int in[2];
+
+	if (pipe2(in, O_CLOEXEC) == -1)
+		return -1;
+	/* so little always fits */
+	n = write(in[1], words.p, words.n);
+	close(in[1]);
+	if (n == (ssize_t)words.n) {
+		helper_env_begin(getenv("PATH"));
+		pid = helper_spawn(auth_program.argv,
+		    (int[]){ -1, -1, 2, in[0] }, 4);
+	}
+	close(in[0]);
+	return pid;
+}
+
+/* Is that the user's password?  SMTP_YES, SMTP_WRONG, SMTP_UNAVAILABLE if
+ * nobody knows; or as helper_wait(). */
+static enum smtp_reply
+auth_check(struct slice user, struct slice password)
+{
+	struct smtp_text t = SMTP_TEXT(auth.told);
+	const char *name = auth_program.argv[0];
+	enum smtp_reply r;
+	int status;
+	pid_t pid;
+
+	smtp_put_password(&t, user, password, (uint64_t)time(NULL));
+	if (t.cut)
+		return SMTP_WRONG;
+	pid = auth_spawn(smtp_written(&t));
+	if (pid == -1) {
+		log_fault("exec", name, errno);
+		return SMTP_UNAVAILABLE;
+	}
+	r = helper_finish(pid, name, -1, NULL, now_ms() + AUTH_SECONDS * 1000,
+	    true, &status);
+	if (r != SMTP_YES && r != SMTP_FAULT)
+		return r;
+	if (r == SMTP_FAULT || !WIFEXITED(status))
+		return SMTP_UNAVAILABLE;
+	switch (WEXITSTATUS(status)) {
+	case 0:
+		return SMTP_YES;
+	case 1:
+	case 3:		/* vchkpw's */
+	case 100:
+		return SMTP_WRONG;
+	default:
+		log_begin(LOG_ERR, "fault");
+		log_client();
+		log_quoted("what", smtp_slice("checkpassword"));
+		log_quoted("path", smtp_slice(name));
+		log_number("exit", (uint64_t)WEXITSTATUS(status));
+		log_end();
+		return SMTP_UNAVAILABLE;
+	}
+}
+
+static void
+log_auth(int priority, const char *result)
+{
+	log_begin(priority, "auth");
+	log_client();
+	log_plain("result", smtp_slice(result));
+	log_quoted("user", host.user);
+	log_end();
+}
+
+static enum smtp_reply
+answer_password(void)
+{
+	const enum smtp_reply answer = auth_check(host.user, host.password);
+
+	auth_wipe();
+	if (answer == SMTP_YES)
+		log_auth(LOG_INFO, "right");
+	if (answer == SMTP_UNAVAILABLE)
+		log_auth(LOG_NOTICE, "fault");
+	return answer;
+}
+
+static enum smtp_reply
+answer_pause(void)
+{
+	log_auth(LOG_NOTICE, "wrong");
+	return helper_pause(now_ms() + 1000);
+}
+
+/* ---- 7. policy: ask a server -------------------------------------------- */
+
+/*
+ * Postfix's policy delegation (SMTPD_POLICY_README): lines "name=value" and an
+ * empty one, each way, over a connection that is kept for the session.  A
+ * server that has failed is not asked again.
+ */
+static char policy_out[16 * 1024];
+static char policy_in[4096];
+
+static struct {
+	int		 fd;
+	pid_t		 pid;		/* of a program; 0: none */
+	bool		 failed;
+	bool		 told;		/* why it is not asked */
+} policy = { .fd = -1 };
+
+static void
+policy_close(void)
+{
+	if (policy.fd != -1)
+		close(policy.fd);
+	policy.fd = -1;
+}
+
+/* A program that does not answer any more is killed.  SMTP_FAULT, or what came
+ * while it ended. */
+static enum smtp_reply
+policy_end(void)
+{
+	enum smtp_reply r = SMTP_YES;
+	int status;
+
+	policy_close();
+	if (policy.pid != 0)
+		r = helper_finish(policy.pid, conf.policy, -1, NULL, 0, true,
+		    &status);
+	policy.pid = 0;
+	return r == SMTP_YES ? SMTP_FAULT : r;
+}
+
+/* There is no answer to be had, now or in this session. */
+static enum smtp_reply
+policy_fault(const char *what, int error)
+{
+	log_fault(what, conf.policy, error);
+	policy.failed = true;
+	return policy_end();
+}
+
+static enum smtp_reply
+policy_connect(const struct sockaddr *sa, socklen_t n, int64_t until)
+{
+	enum { AGAIN = 50 };	/* ms, when a UNIX socket's queue is full */
+	enum smtp_reply r = SMTP_YES;
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	policy.fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	if (policy.fd == -1)
+		return SMTP_FAULT;
+	while (r == SMTP_YES && connect(policy.fd, sa, n) == -1) {
+		if (errno == EAGAIN && now_ms() < until) {
+			r = helper_pause(now_ms() + AGAIN);
+			continue;
+		}
+		if (errno != EINPROGRESS)
+			return SMTP_FAULT;
+		r = helper_wait(policy.fd, POLLOUT, until, true);
+		if (r != SMTP_YES)
+			return r;
+		if (getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
+		    &size) == 0)
+			errno = error;
+		return errno == 0 ? SMTP_YES : SMTP_FAULT;
+	}
+	return r;
+}
+
+/* A program speaks the same on its standard input and output. */
+static enum smtp_reply
+policy_spawn(void)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+		return SMTP_FAULT;
+	policy.fd = pair[0];
+	set_nonblocking(pair[0]);
+	helper_env_begin(getenv("PATH"));
+	pid = helper_spawn(policy_program.argv,
+	    (int[]){ pair[1], pair[1], 2 }, 3);
+	close(pair[1]);
+	policy.pid = pid != -1 ? pid : 0;
+	return pid != -1 ? SMTP_YES : SMTP_FAULT;
+}
+
+/* A name is a program; so is a path with arguments, or to what is no socket. */
+static bool
+policy_is_program(void)
+{
+	struct stat st;
+
+	return conf.policy_port == 0 && (strchr(conf.policy, '/') == NULL ||
+	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
+	    policy_program.argv[1] != NULL);
+}
+
+/* SMTP_FAULT with errno. */
+static enum smtp_reply
+policy_open(int64_t until)
+{
+	const in_port_t port = htons((in_port_t)conf.policy_port);
+	union endpoint sa = { .room = { 0 } };
+	size_t n = strlen(conf.policy);
+	socklen_t size;
+
+	if (policy_is_program())
+		return policy_spawn();
+	if (port == 0) {
+		errno = ENAMETOOLONG;
+		if (n >= sizeof(sa.un.sun_path))
+			return SMTP_FAULT;
+		sa.un.sun_family = AF_UNIX;
+		memcpy(sa.un.sun_path, conf.policy, n);
+		size = sizeof(sa.un);
+	} else if (ip_is_v4(conf.policy_ip)) {
+		sa.v4.sin_family = AF_INET;
+		sa.v4.sin_port = port;
+		memcpy(&sa.v4.sin_addr, conf.policy_ip + 12, 4);
+		size = sizeof(sa.v4);
+	} else {
+		sa.v6.sin6_family = AF_INET6;
+		sa.v6.sin6_port = port;
+		memcpy(&sa.v6.sin6_addr, conf.policy_ip, 16);
+		size = sizeof(sa.v6);
+	}
+	return policy_connect(&sa.any, size, until);
+}
+
+/* One question over the connection that is there, and its answer into p.
+ * SMTP_FAULT without policy.failed if it was closed, and gives none. */
+static enum smtp_reply
+policy_talk(const struct smtp_question *q, struct smtp_policy *p,
+    int64_t until)
+{
+	struct smtp_text t = SMTP_TEXT(policy_out);
+	enum smtp_status status = SMTP_EMORE;
+	enum smtp_reply r;
+	size_t sent = 0, got = 0;
+	bool wait = false;
+	ssize_t n = recv(policy.fd, policy_in, 1, MSG_DONTWAIT);
+
+	/* an answer that nobody asked for is not one to the next question */
+	if (n > 0)
+		return policy_fault("policy: talks unasked", 0);
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		return SMTP_FAULT;
+	for (smtp_put_question(&t, q); status == SMTP_EMORE; wait = true) {
+		r = !wait ? SMTP_YES : helper_wait(policy.fd,
+		    sent < t.n ? POLLOUT : POLLIN, until, true);
+		if (r == SMTP_FAULT)
+			return policy_fault("policy", errno);
+		if (r != SMTP_YES)
+			return r;
+		if (sent < t.n)
+			n = send(policy.fd, t.p + sent, t.n - sent,
+			    MSG_NOSIGNAL);
+		else
+			n = recv(policy.fd, policy_in + got,
+			    sizeof(policy_in) - got, 0);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return got == 0 ? SMTP_FAULT : policy_fault("policy: "
+			    "half an answer, or too long a one",
+			    n == 0 ? 0 : errno);
+		if (sent < t.n) {
+			sent += (size_t)n;
+			continue;
+		}
+		got += (size_t)n;
+		status = smtp_parse_policy((struct slice){ policy_in, got }, p);
+	}
+	return status == SMTP_OK ? SMTP_YES :
+	    policy_fault("policy: no action", 0);
+}
+
+/*
+ * Ask.  SMTP_YES with the answer in p; SMTP_FAULT if there is none to be had;
+ * or as helper_wait().  A server may end a connection when it has answered:
+ * then there is another one.
+ */
+static enum smtp_reply
+policy_ask(const struct smtp_question *q, struct smtp_policy *p)
+{
+	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
+	enum smtp_reply r = SMTP_FAULT;
+	bool kept = true;
+
+	while (r == SMTP_FAULT && kept && !policy.failed) {
+		kept = policy.fd != -1;
+		r = kept ? SMTP_YES : policy_open(until);
+		if (r == SMTP_FAULT)
+			return policy_fault("policy", errno);
+		if (r == SMTP_YES)
+			r = policy_talk(q, p, until);
+		if (r == SMTP_FAULT && !policy.failed)
+			r = policy_end();
+	}
+	return r != SMTP_FAULT || policy.failed ? r :
+	    policy_fault("policy: closed", 0);
+}
+
+/* ---- 8. tls: have the launcher begin it --------------------------------- */
+
+/*
+ * UCSPI-TLS: the launcher gives us a control descriptor and two that are in
+ * clear on our side.  'Y' asks it to begin; when the client has shaken hands it
+ * tells the environment, see smtp_tls().
+ */
+static struct {
+	int	 fd[3];			/* control, read, write; -1: none */
+	bool	 started;
+} tls = { .fd = { -1, -1, -1 } };
+
+static struct smtp_tls tls_told;
+
+static bool
+tls_to_be_had(void)
+{
+	return tls.fd[0] != -1 && !peer.tls;
+}
+
+/* Before what was inherited is closed: is it there, and all of it? */
+static void
+tls_find(void)
+{
+	static const char names[][12] = { "SSLCTLFD", "SSLREADFD",
+	    "SSLWRITEFD" };
+	const char *v;
+	uint64_t fd;
+
+	for (size_t i = 0; i < 3; i++) {
+		v = peer_env(names[i]);
+		if (v == NULL || smtp_parse_number(smtp_slice(v), INT_MAX,
+		    &fd) != SMTP_OK || fd < 3 ||
+		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) == -1) {
+			if (v != NULL)
+				peer_skip(names[i]);
+			tls.fd[0] = tls.fd[1] = tls.fd[2] = -1;
+			return;
+		}
+		tls.fd[i] = (int)fd;
+	}
+}
+
+/* The launcher's answer, which comes when the client has shaken hands. */
+static bool
+tls_answer(void)
+{
+	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
+	bool end = false;
+	char buf[4096];
+	ssize_t n;
+
+	while (!end) {
+		if (now_ms() >= until || helper_wait(tls.fd[0], POLLIN, until,
+		    false) != SMTP_YES)
+			return false;
+		n = read(tls.fd[0], buf, sizeof(buf));
+		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
+			return false;
+		if (n > 0)
+			end = smtp_tls(&tls_told, (struct slice){ buf, (size_t)n });
+	}
+	peer.tls_version = (struct slice){ tls_told.version,
+	    tls_told.version_n };
+	peer.tls_cipher = (struct slice){ tls_told.cipher, tls_told.cipher_n };
+	return true;
+}
+
+/* Is there someone at the other end?  He has nothing to say yet. */
+static bool
+tls_alive(void)
+{
+	struct pollfd p = { .fd = tls.fd[0], .events = POLLIN };
+
+	return wait_until(&p, 1, 0) <= 0;
+}
+
+/* Begin; SMTP_GONE if that failed, and then nobody can go on. */
+static enum smtp_reply
+tls_start(void)
+{
+	struct stat in, out;
+
+	if (write(tls.fd[0], "Y", 1) != 1 || !tls_answer() ||
+	    dup2(tls.fd[1], 0) == -1 || dup2(tls.fd[2], 1) == -1 ||
+	    fstat(0, &in) == -1 || fstat(1, &out) == -1)
+		return SMTP_GONE;
+	for (size_t i = 0; i < 3; i++)
+		close(tls.fd[i]);
+	peer.socket_in = S_ISSOCK(in.st_mode);
+	peer.socket = S_ISSOCK(out.st_mode);
+	peer.tls = tls.started = true;
+	log_begin(LOG_INFO, "tls");
+	log_client();
+	log_quoted("version", peer.tls_version);
+	log_quoted("cipher", peer.tls_cipher);
+	log_end();
+	return SMTP_YES;
+}
+
+/* Take the client's address from another, who knows it. */
+static void
+peer_replace(const unsigned char *ip)
+{
+	peer.relay_client = peer.local = false;
+	peer.address = peer.port = peer.name = smtp_slice("");
+	peer.ipv6 = false;
+	if (ip != NULL)
+		peer_keep(ip);
+}
+
+static void
+xclient_take(const struct smtp_xclient *x)
+{
+	struct smtp_text name = SMTP_TEXT(peer.name_text);
+	const struct slice *v = x->value;
+
+	if (x->given[SMTP_X_ADDR])
+		peer_replace(v[SMTP_X_ADDR].n > 0 ? x->addr : NULL);
+	if (x->given[SMTP_X_NAME]) {
+		smtp_put(&name, v[SMTP_X_NAME]);
+		peer.name = smtp_written(&name);
+	}
+	if (x->given[SMTP_X_PORT])
+		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
+		    peer.digits) : smtp_slice("");
+	if (v[SMTP_X_DESTADDR].n > 0) {
+		peer_keep_server(x->destaddr, x->destport);
+		if (v[SMTP_X_DESTPORT].n == 0)
+			peer.server_port = smtp_slice("");
+	}
+}
+
+static void
+proxy_take(const struct smtp_proxy *p)
+{
+	peer_replace(p->source);
+	peer.port = port_text(p->source_port, peer.digits);
+	peer_keep_server(p->destination, p->destination_port);
+	if (!p->tls)
+		return;
+	peer.tls = true;
+	peer.tls_version = keep_text(p->tls_version, peer.tls_text[0]);
+	peer.tls_cipher = keep_text(p->tls_cipher, peer.tls_text[1]);
+}
+
+/* ---- 9. lists: whose mail we take --------------------------------------- */
+
+/*
+ * The lists of users and of domains that were asked last; they stay mapped for
+ * as long as they are the same files.  One that is cut short while we look at
+ * it, which list_ask() alone does, has us jump back there.
+ */
+static sigjmp_buf list_cut;
+
+static struct list {
+	struct stat	 st;
+	struct slice	 text;
+} lists[2];
+
+static void
+on_list_cut(int sig)
+{
+	(void)sig;
+	siglongjmp(list_cut, 1);
+}
+
+static bool
+list_is_same(const struct stat *a, const struct stat *b)
+{
+	return same_file(a, b) && a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool
+list_map(struct list *l, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	void *p = MAP_FAILED;
+
+	if (l->text.n > 0)
+		(void)munmap((void *)(uintptr_t)l->text.p, l->text.n);
+	l->text.n = 0;
+	if (fd == -1)
+		return false;
+	errno = 0;
+	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0)
+		p = mmap(NULL, (size_t)l->st.st_size, PROT_READ, MAP_PRIVATE,
+		    fd, 0);
+	if (p != MAP_FAILED)
+		l->text = (struct slice){ p, (size_t)l->st.st_size };
+	close(fd);
+	return p != MAP_FAILED;
+}
+
+struct who {			/* a recipient; of a domain no more is asked */
+	struct slice	local;
+	struct slice	user;
+	struct slice	domain;
+};
+
+/* Ask a list: SMTP_YES, or no, or SMTP_FAULT.  One that is empty or ends
+ * without a newline is just being written, and tells nothing. */
+static enum smtp_reply
+list_ask(const char *path, const struct who *who, enum smtp_reply no)
+{
+	const bool users = path == conf.users;
+	struct list *l = &lists[users];
+	volatile enum smtp_reply r = SMTP_FAULT;
+	struct stat st;
+
+	if ((l->text.n == 0 || stat(path, &st) == -1 ||
+	    !list_is_same(&st, &l->st)) && !list_map(l, path)) {
+		log_fault(errno == 0 ? "list empty" : "list", path, errno);
+		return SMTP_FAULT;
+	}
+	signal_set(SIGBUS, on_list_cut);
+	if (sigsetjmp(list_cut, 1) == 0 && l->text.p[l->text.n - 1] == '\n')
+		r = (users ? smtp_users_hold(l->text, who->local, who->user,
+		    who->domain) : smtp_domains_hold(l->text, who->domain)) ?
+		    SMTP_YES : no;
+	signal_set(SIGBUS, SIG_DFL);
+	if (r == SMTP_FAULT)
+		log_fault("list incomplete", path, 0);
+	return r;
+}
+
+/* Is a domain ours?  SMTP_YES, SMTP_NOT_OURS or SMTP_FAULT. */
+static enum smtp_reply
+domain_find(struct slice domain)
+{
+	const struct who who = { .domain = domain };
+	enum smtp_reply r = SMTP_NOT_OURS, one;
+
+	if (conf.domains == 0)
+		return SMTP_YES;
+	for (size_t i = 0; i < conf.domains && r != SMTP_YES; i++) {
+		one = SMTP_NOT_OURS;
+		if (domains[i].p[0] == '@')
+			one = list_ask(domains[i].p + 1, &who, one);
+		else if (smtp_domain_matches(domains[i], domain))
+			one = SMTP_YES;
+		if (one != SMTP_NOT_OURS)
+			r = one;
+	}
+	return r;
+}
+
+/* The domain that an address without one is given. */
+static struct slice
+domain_default(void)
+{
+	for (size_t i = 0; i < conf.domains; i++)
+		if (smtp_is_domain(domains[i]))
+			return domains[i];
+	return smtp_slice(conf.hostname);
+}
+
+/* What was asked of --users in this session, and the answers: whoever asks
+ * again hears the same. */
+enum { ASKED = 16 };
+
+static struct {
+	struct smtp_text	who;
+	char			text[SMTP_MAILBOX_MAX];
+	enum smtp_reply		answer;
+} asked[ASKED];
+
+/* Does --users know this recipient?  SMTP_YES, SMTP_NO_USER or SMTP_FAULT.
+ * Postmaster always exists (4.5.1). */
+static enum smtp_reply
+user_find(struct slice local, struct slice domain)
+{
+	char buf[SMTP_MAILBOX_MAX], address_buf[SMTP_MAILBOX_MAX];
+	struct smtp_text t = SMTP_TEXT(address_buf);
+	struct who who = { .local.p = buf, .domain = domain };
+	struct slice extension;
+	unsigned i;
+
+	(void)smtp_unquote(local, buf, sizeof(buf), &who.local.n);
+	if (conf.users == NULL || smtp_is(who.local, "postmaster"))
+		return SMTP_YES;
+	smtp_put(&t, who.local);
+	smtp_puts(&t, "@");
+	smtp_put(&t, domain);
+	i = smtp_hash(smtp_written(&t)) % ASKED;
+	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
+		return asked[i].answer;
+	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
+	asked[i].answer = list_ask(conf.users, &who, SMTP_NO_USER);
+	asked[i].who = SMTP_TEXT(asked[i].text);
+	if (!t.cut && asked[i].answer != SMTP_FAULT)
+		smtp_put(&asked[i].who, smtp_written(&t));
+	return asked[i].answer;
+}
+
+/* ---- 10. net: one buffer each way --------------------------------------- */
+
+/*
  * net_fill() and net_flush() are the only callers of read and write on the
  * connection.  Replies go out when we are about to wait, for input or anything
  * else, and before a commit, so that none that was decided waits for what comes
@@ -877,9 +1773,6 @@ log_reply(struct slice said, bool text)
  */
 static char net_in[IN_SIZE] __attribute__((aligned(4096)));
 static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
-
-static struct smtp_session session __attribute__((aligned(4096)));
-static struct smtp_host host;
 
 static struct {
 	uint64_t	 received;	/* octets, ever */
@@ -1056,7 +1949,7 @@ net_wipe(void)
 	explicit_bzero(net_in + host.in.n, sizeof(net_in) - host.in.n);
 }
 
-/* ---- 7. message: what is being received -------------------------------- */
+/* ---- 11. message: what is being received -------------------------------- */
 
 /* The envelope of one message: what RSET forgets. */
 static struct {
@@ -1087,6 +1980,7 @@ struct box {
 };
 
 static struct box boxes[RECIPIENTS_MAX];
+static char box_words[RECIPIENTS_MAX][SMTP_WORDS_MAX];	/* of its program */
 
 /* What becomes of messages, chosen once: they go to a Maildir, to a program or
  * nowhere. */
@@ -1097,6 +1991,7 @@ struct delivery {
 	enum smtp_reply	(*begin)(void);		/* see message_home() */
 	enum smtp_reply	(*create)(size_t);	/* the file of a box */
 	enum smtp_reply	(*commit)(void);	/* see delivery_commit() */
+	void		(*serve)(size_t);	/* a box that waits for it */
 };
 
 static const struct delivery *delivery;
@@ -1493,7 +2388,7 @@ box_file(size_t b)
 	return file_flush();
 }
 
-/* ---- 8. maildir: which directory, and how it gets there ---------------- */
+/* ---- 12. maildir: which directory, and how it gets there ---------------- */
 
 /*
  * A box is a mailbox here: a directory, by device and inode.  The copy of one,
@@ -2022,594 +2917,10 @@ maildir_commit(void)
 	return envelope.each ? SMTP_YES : o;
 }
 
-/* ---- 9. helper: programs we start -------------------------------------- */
+static const struct delivery to_maildir = { " in ", maildir_find,
+	maildir_begin, box_create, maildir_commit, NULL };
 
-/*
- * A helper gets no shell, the descriptors it is given and no other, a process
- * group of its own, default signals and an environment made from nothing.  It
- * is started by posix_spawnp(3), which copies none of our pages.  It has a
- * deadline, and none outlives the session: see helpers_end().
- *
- * Nothing here leaves the process.  What waits says how it ended: SMTP_YES,
- * and with client SMTP_GONE when the client left, SMTP_SHUTDOWN for SIGTERM.
- */
-static char helper_text[ENVIRONMENT_MAX];
-
-static struct {
-	char		*var[48];	/* the environment; the last is NULL */
-	size_t		 vars;
-	struct smtp_text env;		/* what they point into */
-	/* not ended yet, 0: none; a program for a message or a password, and
-	 * one for the policy, are the most */
-	pid_t		 live[2];
-} helper;
-
-/* To be called before the first helper: its end ends a wait, that is all. */
-static void
-helper_signals(void)
-{
-	signal_set(SIGCHLD, on_signal);
-}
-
-/* A value that may not be there is no variable. */
-static void
-helper_env(const char *name, struct slice value)
-{
-	char *p = helper.env.p + helper.env.n;
-
-	if (helper.vars + 1 < sizeof(helper.var) / sizeof(helper.var[0]) &&
-	    smtp_put_variable(&helper.env, name, value))
-		helper.var[helper.vars++] = p;
-}
-
-static void
-helper_env_begin(const char *path)
-{
-	static const char given[][8] = { "USER", "LOGNAME", "TZ" };
-	const char *v = getenv("HOME");
-
-	memset(helper.var, 0, sizeof(helper.var));
-	helper.vars = 0;
-	helper.env = SMTP_TEXT(helper_text);
-	helper_env("PATH", smtp_slice(path != NULL ? path : SAFE_PATH));
-	helper_env("SHELL", smtp_slice("/bin/sh"));
-	if (v != NULL && access(v, X_OK) == 0)
-		helper_env("HOME", smtp_slice(v));
-	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
-		v = getenv(given[i]);
-		if (v != NULL)
-			helper_env(given[i], smtp_slice(v));
-	}
-}
-
-/* Where a helper is kept; where there is room, for 0. */
-static pid_t *
-helper_place(pid_t pid)
-{
-	return &helper.live[helper.live[0] != pid];
-}
-
-/* Start a program with so many descriptors, as 0 and up, -1 for /dev/null; -1
- * with errno. */
-static pid_t
-helper_spawn(char *const argv[], const int *fds, int nfds)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	pid_t pid = -1;
-	int rc;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	rc = posix_spawnattr_init(&attr);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_init(&actions);
-	if (rc == 0)
-		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
-		    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (rc == 0)
-		rc = posix_spawnattr_setsigmask(&attr, &none);
-	if (rc == 0)
-		rc = posix_spawnattr_setsigdefault(&attr, &all);
-	for (int i = 0; rc == 0 && i < nfds; i++)
-		rc = fds[i] != -1 ?
-		    posix_spawn_file_actions_adddup2(&actions, fds[i], i) :
-		    posix_spawn_file_actions_addopen(&actions, i, "/dev/null",
-		    O_RDWR, 0);
-	if (rc == 0)
-		rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv,
-		    helper.var);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	(void)posix_spawnattr_destroy(&attr);
-	errno = rc;
-	if (rc != 0)
-		return -1;
-	*helper_place(0) = pid;
-	return pid;
-}
-
-/* Has the client left?  Its end of input is no more than that while there is
- * something of it that we have not read. */
-static bool
-client_left(const struct pollfd *p)
-{
-	char c;
-
-	if ((p->revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
-		return true;
-	return p->revents != 0 && host.in.n == 0 &&
-	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-/* As helper_wait(), but once: SMTP_LATE for a signal, too. */
-static enum smtp_reply
-helper_wait_once(int fd, short events, int64_t until, bool client)
-{
-	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = -1 } };
-	int n;
-
-	if (!net_flush() && client)
-		return SMTP_GONE;
-	if (client) {
-		log_flush(false);
-		p[1].fd = peer.socket_in ? 0 : 1;
-		p[1].events = peer.socket_in ? POLLRDHUP : 0;
-	}
-	for (;;) {
-		n = wait_until(p, 2, until);
-		if (client && terminated)
-			return SMTP_SHUTDOWN;
-		if (n <= 0)
-			return SMTP_LATE;
-		if (p[1].revents != 0 && client_left(&p[1]))
-			return SMTP_GONE;
-		if (p[0].revents != 0)
-			return SMTP_YES;
-		/* it has closed one direction, and we have things to read */
-		p[1].events = 0;
-	}
-}
-
-/* Wait for a neighbour's descriptor, -1 for none, to be ready; SMTP_FAULT with
- * ETIMEDOUT when it is too late, or for SIGTERM without client. */
-static enum smtp_reply
-helper_wait(int fd, short events, int64_t until, bool client)
-{
-	enum smtp_reply r;
-
-	do
-		r = helper_wait_once(fd, events, until, client);
-	while (r == SMTP_LATE && !terminated && now_ms() < until);
-	errno = ETIMEDOUT;
-	return r == SMTP_LATE ? SMTP_FAULT : r;
-}
-
-/* Let some time pass. */
-static enum smtp_reply
-helper_pause(int64_t until)
-{
-	enum smtp_reply r = helper_wait(-1, 0, until, true);
-
-	return r == SMTP_FAULT ? SMTP_YES : r;
-}
-
-/* Has it ended, and how?  Of one that somebody else has waited for nothing is
- * known, as if it had been killed. */
-static bool
-helper_ended(pid_t pid, int *status)
-{
-	enum { TRIES = 3 };
-	pid_t rc = -1;
-
-	for (int i = 0; i < TRIES && rc == -1; i++)
-		rc = waitpid(pid, status, WNOHANG);
-	if (rc == 0)
-		return false;
-	if (rc == -1)
-		*status = SIGKILL;
-	*helper_place(pid) = 0;
-	return true;
-}
-
-static void
-helper_kill(pid_t pid)
-{
-	(void)kill(-pid, SIGKILL);
-	(void)kill(pid, SIGKILL);
-}
-
-/*
- * Wait for a helper's end, and hear meanwhile what it says.  When its time is
- * up it is killed, and that is SMTP_FAULT; a set-id program may be one that we
- * may not kill.
- */
-static enum smtp_reply
-helper_finish(pid_t pid, const char *name, int out, bool (*hear)(int),
-    int64_t until, bool client, int *status)
-{
-	bool killed = false;
-	enum smtp_reply r;
-
-	while (!helper_ended(pid, status)) {
-		if (now_ms() >= until && killed) {
-			log_fault("killed, and lives on", name, 0);
-			*helper_place(pid) = 0;
-			break;
-		}
-		if (now_ms() >= until) {
-			helper_kill(pid);
-			killed = true;
-			out = -1;
-			until = now_ms() + KILL_SECONDS * 1000;
-			continue;
-		}
-		r = helper_wait_once(out, POLLIN, until, client);
-		if (r == SMTP_GONE || r == SMTP_SHUTDOWN)
-			return r;
-		if (r == SMTP_YES && !hear(out))
-			out = -1;
-	}
-	return killed ? SMTP_FAULT : SMTP_YES;
-}
-
-/* At the end of the session.  The one who has got an end of input has a second
- * more, and the client need not wait for that. */
-static void
-helpers_end(pid_t patient)
-{
-	int64_t until = now_ms() + 1000;
-	pid_t pid;
-	int status;
-
-	for (size_t i = 0; i < sizeof(helper.live) / sizeof(pid_t); i++) {
-		pid = helper.live[i];
-		if (pid == 0)
-			continue;
-		close(0);
-		close(1);
-		while (!helper_ended(pid, &status) && pid == patient &&
-		    now_ms() < until)
-			(void)wait_until(NULL, 0, until);
-		if (helper.live[i] != 0)
-			helper_kill(pid);
-	}
-}
-
-static void
-set_nonblocking(int fd)
-{
-	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
-}
-
-/* ---- 10. program: hand it to one ---------------------------------------- */
-
-/*
- * The message waits, complete, in a file that has no name any more; then the
- * program runs, for each recipient with a file of its own, or once for all.
- * The one that was received is for the last of them; the others are copied
- * from it before.
- */
-static struct {
-	int64_t		 until;		/* the end of all runs of a message */
-	struct smtp_last last;		/* of a run's output */
-	struct smtp_text said;		/* its head, for the log */
-	char		 said_text[4096];
-	char		 args[ARGUMENTS_MAX];
-	char		*argv[RECIPIENTS_MAX + PROGRAM_ARGS_MAX];
-	char		 words[RECIPIENTS_MAX][SMTP_WORDS_MAX];	/* of boxes */
-} program;
-
-/* What stands for the placeholders: r's, unless it is NULL, and the
- * sender's. */
-static const struct smtp_argued *
-program_values(const struct smtp_rcpt *r)
-{
-	static struct smtp_argued a;
-
-	smtp_argue(&a, r, conf.delimiter, envelope.sender,
-	    smtp_slice(conf.program_once ? "" : "MAILER-DAEMON"));
-	return &a;
-}
-
-/* May the program be given this recipient, at RCPT, or at MAIL this sender: can
- * they stand where its arguments have them?  Each has a run of its own. */
-static enum smtp_reply
-program_find(struct smtp_rcpt *r)
-{
-	struct smtp_text t = SMTP_TEXT(program.args);
-
-	/* all must fit in the arguments */
-	if (r != NULL && conf.program_once &&
-	    envelope.used > ARGUMENTS_MAX / 2)
-		return SMTP_CROWDED;
-	if (r != NULL && !conf.program_once)
-		r->key[0] = (uint64_t)(r - envelope.rcpt);
-	return smtp_put_arguments(&t, conf.program, &program_values(r)->v,
-	    NULL, 0) == SMTP_EVALUE ? SMTP_UNFIT : SMTP_YES;
-}
-
-/* Make the arguments of a run. */
-static enum smtp_reply
-program_arguments(const struct smtp_argued *a)
-{
-	struct smtp_text t = SMTP_TEXT(program.args);
-	enum smtp_status status = smtp_put_arguments(&t, conf.program, &a->v,
-	    envelope.rcpt, envelope.rcpts);
-	size_t argc = 0;
-
-	for (size_t n = 0; status == SMTP_OK && n < t.n;) {
-		program.argv[argc++] = t.p + n;
-		n += strlen(t.p + n) + 1;
-	}
-	program.argv[argc] = NULL;
-	if (status == SMTP_ELONG)
-		log_fault("arguments too long", NULL, 0);
-	return status == SMTP_OK ? SMTP_YES : SMTP_FAULT;
-}
-
-/* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set;
- * a is of the only recipient, or of none. */
-static void
-program_environment(const struct smtp_argued *a)
-{
-	helper_env_begin(NULL);
-	helper_env("SENDER", envelope.sender.n > 0 ? a->v.sender :
-	    envelope.sender);
-	if (a->local.p != NULL) {
-		helper_env("RECIPIENT", a->v.recipient);
-		helper_env("LOCAL", a->local);
-		helper_env("DOMAIN", a->v.domain);
-		helper_env("HOST", a->v.domain);
-		helper_env("EXTENSION", a->v.extension);
-		helper_env("EXT", a->v.extension);
-	}
-	helper_env("CLIENT_ADDRESS", peer.address);
-	helper_env("CLIENT_HOSTNAME", peer.name);
-	helper_env("CLIENT_HELO", envelope.helo);
-	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
-	helper_env("AUTH_USER", peer.login);
-	helper_env("MESSAGE_ID", smtp_written(&message.id));
-}
-
-/* A file in the spool, without a name; b is as good as any other. */
-static enum smtp_reply
-spool_create(size_t b)
-{
-	char buf[PATH_MAX];
-	const char *path = path_join(buf, conf.spool, "/smtpd.XXXXXX");
-
-	(void)b;
-	file.path = conf.spool;
-	file_begin(path != NULL ? mkostemp(buf, O_CLOEXEC) : -1);
-	if (file.fd == -1)
-		return failed("create", conf.spool);
-	return unlink(path) == -1 ? failed("unlink", path) : SMTP_YES;
-}
-
-/* The one that is received is for the last run. */
-static enum smtp_reply
-program_begin(void)
-{
-	return message_home(message.boxes - 1, &nothing);
-}
-
-/* Take what the program says; false at its end. */
-static bool
-program_hear(int fd)
-{
-	char buf[4096];
-	ssize_t n = read(fd, buf, sizeof(buf));
-	struct slice s = { buf, n > 0 ? (size_t)n : 0 };
-
-	smtp_put(&program.said, s);
-	smtp_last(&program.last, s);
-	return n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR));
-}
-
-/* The end of a run, or its time.  Who inherited the pipe and lives on does
- * not hold us up: what is in it by then was said. */
-static bool
-program_wait(pid_t pid, int out, int *status)
-{
-	enum { PIPE_READS = 16 };	/* of a pipe's 64 KiB */
-	struct pollfd p = { .fd = out, .events = POLLIN };
-	bool in_time = helper_finish(pid, program.argv[0], out, program_hear,
-	    program.until, false, status) == SMTP_YES;
-
-	for (int i = 0; i < PIPE_READS && wait_until(&p, 1, 0) > 0; i++)
-		if (!program_hear(out))
-			break;
-	return in_time;
-}
-
-/* Log what a run said, a line of its each, and how it ended. */
-static void
-program_log(const struct smtp_rcpt *r, const char *how, uint64_t number)
-{
-	struct slice left = smtp_written(&program.said), line;
-
-	while (left.n > 0) {
-		line = smtp_cut_line(&left, SMTP_ESCAPED_MAX);
-		line.n -= line.p[line.n - 1] == '\n';
-		log_begin(LOG_INFO, "output");
-		log_plain("id", smtp_written(&message.id));
-		log_quoted("text", line);
-		log_end();
-	}
-	if (number == 0)
-		return;
-	log_begin(LOG_WARNING, "program");
-	log_plain("id", smtp_written(&message.id));
-	log_number(how, number);
-	if (r != NULL)
-		log_quoted("to", smtp_rcpt_address(r));
-	log_end();
-}
-
-/* Run the program on the file; r is NULL for a relay of several. */
-static enum smtp_reply
-program_start(const struct smtp_rcpt *r)
-{
-	int out[2], status = 0;
-	bool in_time;
-	pid_t pid;
-
-	if (lseek(file.fd, 0, SEEK_SET) == -1)
-		return failed("lseek", conf.spool);
-	if (pipe2(out, O_CLOEXEC) == -1)
-		return failed("pipe", program.argv[0]);
-	set_nonblocking(out[0]);
-	pid = helper_spawn(program.argv, (int[]){ file.fd, out[1], out[1] },
-	    3);
-	if (pid == -1) {
-		(void)failed("exec", program.argv[0]);
-		close(out[0]);
-		close(out[1]);
-		return SMTP_MISCONFIGURED;
-	}
-	close(out[1]);
-	in_time = program_wait(pid, out[0], &status);
-	close(out[0]);
-	if (!in_time)
-		program_log(r, "seconds", conf.program_timeout);
-	else if (WIFEXITED(status))
-		program_log(r, "exit", (uint64_t)WEXITSTATUS(status));
-	else
-		program_log(r, "signal", (uint64_t)WTERMSIG(status));
-	return in_time && WIFEXITED(status) ?
-	    outcome_of(EXITED + WEXITSTATUS(status)) : SMTP_FAULT;
-}
-
-/* The run of a box; r is NULL for all of a relay's recipients. */
-static enum smtp_reply
-program_run(size_t b, const struct smtp_rcpt *r)
-{
-	const struct smtp_argued *a;
-	enum smtp_reply o;
-
-	program.said = SMTP_TEXT(program.said_text);
-	if (now_ms() >= program.until) {
-		program_log(r, "seconds", conf.program_timeout);
-		return SMTP_FAULT;
-	}
-	fd_close(&file.fd);
-	o = box_file(b);
-	a = program_values(r);
-	if (o == SMTP_YES)
-		o = program_arguments(a);
-	if (o != SMTP_YES)
-		return o;
-	program_environment(a);
-	return program_start(r);
-}
-
-/* What comes of a box, and what is said of it. */
-static void
-program_serve(size_t b)
-{
-	struct slice words;
-
-	program.last = (struct smtp_last){ 0 };
-	boxes[b].outcome = box_loops(b) ? SMTP_LOOP :
-	    program_run(b, box_only(b));
-	words = smtp_last_line(&program.last);
-	boxes[b].words = words.n;
-	memcpy(program.words[b], words.p, words.n);
-}
-
-/* Not every program makes its files last (procmail and maildrop do not sync
- * the directory): --sync does, before a success is told. */
-static void
-program_sync(void)
-{
-	enum smtp_reply o = SMTP_YES;
-	size_t b = 0;
-	int fd;
-
-	while (b < message.boxes && boxes[b].outcome != SMTP_YES)
-		b++;
-	if (conf.sync == NULL || b == message.boxes)
-		return;
-	fd = open(conf.sync, O_RDONLY | O_CLOEXEC);
-#ifdef __linux__
-	if (fd == -1 || syncfs(fd) == -1)
-		o = failed("sync", conf.sync);
-#endif
-	fd_close(&fd);
-	for (; b < message.boxes && o != SMTP_YES; b++)
-		if (boxes[b].outcome == SMTP_YES) {
-			boxes[b].words = 0;
-			worsen(&boxes[b].outcome, o);
-		}
-}
-
-/* Run for every recipient that is no loop, and not equal to one before.  Where
- * each is told of by itself a run waits until its outcome is asked for: no
- * reply that is decided waits for the next run. */
-static enum smtp_reply
-program_commit(void)
-{
-	const bool wait = envelope.each && conf.sync == NULL &&
-	    !conf.program_once;
-	enum smtp_reply o = message_flush();
-
-	if (o != SMTP_YES)
-		return o;
-	file_to_source();
-	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
-	for (size_t b = 0; b < message.boxes; b++) {
-		boxes[b].outcome = SMTP_EACH;
-		if (!wait)
-			program_serve(b);
-	}
-	if (wait)
-		return SMTP_EACH;
-	program_sync();
-	return conf.program_once || envelope.rcpts == 1 ? SMTP_YES : SMTP_EACH;
-}
-
-/* What became of one recipient. */
-static enum smtp_reply
-rcpt_outcome(const struct smtp_rcpt *r)
-{
-	if (r->loops)
-		return SMTP_LOOP;
-	if (boxes[r->box].outcome == SMTP_EACH)
-		program_serve(r->box);
-	return boxes[r->box].outcome;
-}
-
-/* What the program said of one recipient; empty for nothing. */
-static struct slice
-rcpt_words(const struct smtp_rcpt *r)
-{
-	return (struct slice){ program.words[r->box],
-	    r->loops ? 0 : boxes[r->box].words };
-}
-
-/* A dry run keeps nothing. */
-static enum smtp_reply
-dry_create(size_t b)
-{
-	(void)b;
-	file_begin(-1);
-	return SMTP_YES;
-}
-
-static enum smtp_reply
-dry_commit(void)
-{
-	boxes[0].outcome = SMTP_DRY;
-	return SMTP_YES;
-}
-
-static const struct delivery
-    to_maildir = { " in ", maildir_find, maildir_begin, box_create,
-	maildir_commit },
-    to_program = { " by ", program_find, program_begin, spool_create,
-	program_commit },
-    to_nobody = { "", maildir_find, program_begin, dry_create, dry_commit };
+/* A message's way, whatever the delivery. */
 
 static bool
 delivery_none(void)
@@ -2659,748 +2970,26 @@ delivery_commit(void)
 	return o == SMTP_EACH || envelope.each ? SMTP_EACH : boxes[0].outcome;
 }
 
-/* ---- 11. policy: ask a server ------------------------------------------ */
-
-/*
- * Postfix's policy delegation (SMTPD_POLICY_README): lines "name=value" and an
- * empty one, each way, over a connection that is kept for the session.  A
- * server that has failed is not asked again.
- */
-static char policy_out[16 * 1024];
-static char policy_in[4096];
-
-static struct {
-	int		 fd;
-	pid_t		 pid;		/* of a program; 0: none */
-	bool		 failed;
-	bool		 told;		/* why it is not asked */
-} policy = { .fd = -1 };
-
-static void
-policy_close(void)
-{
-	if (policy.fd != -1)
-		close(policy.fd);
-	policy.fd = -1;
-}
-
-/* A program that does not answer any more is killed.  SMTP_FAULT, or what came
- * while it ended. */
+/* What became of one recipient. */
 static enum smtp_reply
-policy_end(void)
+rcpt_outcome(const struct smtp_rcpt *r)
 {
-	enum smtp_reply r = SMTP_YES;
-	int status;
-
-	policy_close();
-	if (policy.pid != 0)
-		r = helper_finish(policy.pid, conf.policy, -1, NULL, 0, true,
-		    &status);
-	policy.pid = 0;
-	return r == SMTP_YES ? SMTP_FAULT : r;
+	if (r->loops)
+		return SMTP_LOOP;
+	if (boxes[r->box].outcome == SMTP_EACH)
+		delivery->serve(r->box);
+	return boxes[r->box].outcome;
 }
 
-/* There is no answer to be had, now or in this session. */
-static enum smtp_reply
-policy_fault(const char *what, int error)
-{
-	log_fault(what, conf.policy, error);
-	policy.failed = true;
-	return policy_end();
-}
-
-static enum smtp_reply
-policy_connect(const struct sockaddr *sa, socklen_t n, int64_t until)
-{
-	enum { AGAIN = 50 };	/* ms, when a UNIX socket's queue is full */
-	enum smtp_reply r = SMTP_YES;
-	socklen_t size = sizeof(int);
-	int error = 0;
-
-	policy.fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0);
-	if (policy.fd == -1)
-		return SMTP_FAULT;
-	while (r == SMTP_YES && connect(policy.fd, sa, n) == -1) {
-		if (errno == EAGAIN && now_ms() < until) {
-			r = helper_pause(now_ms() + AGAIN);
-			continue;
-		}
-		if (errno != EINPROGRESS)
-			return SMTP_FAULT;
-		r = helper_wait(policy.fd, POLLOUT, until, true);
-		if (r != SMTP_YES)
-			return r;
-		if (getsockopt(policy.fd, SOL_SOCKET, SO_ERROR, &error,
-		    &size) == 0)
-			errno = error;
-		return errno == 0 ? SMTP_YES : SMTP_FAULT;
-	}
-	return r;
-}
-
-/* A program speaks the same on its standard input and output. */
-static enum smtp_reply
-policy_spawn(void)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
-		return SMTP_FAULT;
-	policy.fd = pair[0];
-	set_nonblocking(pair[0]);
-	helper_env_begin(getenv("PATH"));
-	pid = helper_spawn(policy_program.argv,
-	    (int[]){ pair[1], pair[1], 2 }, 3);
-	close(pair[1]);
-	policy.pid = pid != -1 ? pid : 0;
-	return pid != -1 ? SMTP_YES : SMTP_FAULT;
-}
-
-/* A name is a program; so is a path with arguments, or to what is no socket. */
-static bool
-policy_is_program(void)
-{
-	struct stat st;
-
-	return conf.policy_port == 0 && (strchr(conf.policy, '/') == NULL ||
-	    (stat(conf.policy, &st) == 0 && !S_ISSOCK(st.st_mode)) ||
-	    policy_program.argv[1] != NULL);
-}
-
-/* SMTP_FAULT with errno. */
-static enum smtp_reply
-policy_open(int64_t until)
-{
-	const in_port_t port = htons((in_port_t)conf.policy_port);
-	union endpoint sa = { .room = { 0 } };
-	size_t n = strlen(conf.policy);
-	socklen_t size;
-
-	if (policy_is_program())
-		return policy_spawn();
-	if (port == 0) {
-		errno = ENAMETOOLONG;
-		if (n >= sizeof(sa.un.sun_path))
-			return SMTP_FAULT;
-		sa.un.sun_family = AF_UNIX;
-		memcpy(sa.un.sun_path, conf.policy, n);
-		size = sizeof(sa.un);
-	} else if (ip_is_v4(conf.policy_ip)) {
-		sa.v4.sin_family = AF_INET;
-		sa.v4.sin_port = port;
-		memcpy(&sa.v4.sin_addr, conf.policy_ip + 12, 4);
-		size = sizeof(sa.v4);
-	} else {
-		sa.v6.sin6_family = AF_INET6;
-		sa.v6.sin6_port = port;
-		memcpy(&sa.v6.sin6_addr, conf.policy_ip, 16);
-		size = sizeof(sa.v6);
-	}
-	return policy_connect(&sa.any, size, until);
-}
-
-/* One question over the connection that is there, and its answer into p.
- * SMTP_FAULT without policy.failed if it was closed, and gives none. */
-static enum smtp_reply
-policy_talk(const struct smtp_question *q, struct smtp_policy *p,
-    int64_t until)
-{
-	struct smtp_text t = SMTP_TEXT(policy_out);
-	enum smtp_status status = SMTP_EMORE;
-	enum smtp_reply r;
-	size_t sent = 0, got = 0;
-	bool wait = false;
-	ssize_t n = recv(policy.fd, policy_in, 1, MSG_DONTWAIT);
-
-	/* an answer that nobody asked for is not one to the next question */
-	if (n > 0)
-		return policy_fault("policy: talks unasked", 0);
-	if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		return SMTP_FAULT;
-	for (smtp_put_question(&t, q); status == SMTP_EMORE; wait = true) {
-		r = !wait ? SMTP_YES : helper_wait(policy.fd,
-		    sent < t.n ? POLLOUT : POLLIN, until, true);
-		if (r == SMTP_FAULT)
-			return policy_fault("policy", errno);
-		if (r != SMTP_YES)
-			return r;
-		if (sent < t.n)
-			n = send(policy.fd, t.p + sent, t.n - sent,
-			    MSG_NOSIGNAL);
-		else
-			n = recv(policy.fd, policy_in + got,
-			    sizeof(policy_in) - got, 0);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return got == 0 ? SMTP_FAULT : policy_fault("policy: "
-			    "half an answer, or too long a one",
-			    n == 0 ? 0 : errno);
-		if (sent < t.n) {
-			sent += (size_t)n;
-			continue;
-		}
-		got += (size_t)n;
-		status = smtp_parse_policy((struct slice){ policy_in, got }, p);
-	}
-	return status == SMTP_OK ? SMTP_YES :
-	    policy_fault("policy: no action", 0);
-}
-
-/*
- * Ask.  SMTP_YES with the answer in p; SMTP_FAULT if there is none to be had;
- * or as helper_wait().  A server may end a connection when it has answered:
- * then there is another one.
- */
-static enum smtp_reply
-policy_ask(const struct smtp_question *q, struct smtp_policy *p)
-{
-	int64_t until = now_ms() + (int64_t)POLICY_SECONDS * 1000;
-	enum smtp_reply r = SMTP_FAULT;
-	bool kept = true;
-
-	while (r == SMTP_FAULT && kept && !policy.failed) {
-		kept = policy.fd != -1;
-		r = kept ? SMTP_YES : policy_open(until);
-		if (r == SMTP_FAULT)
-			return policy_fault("policy", errno);
-		if (r == SMTP_YES)
-			r = policy_talk(q, p, until);
-		if (r == SMTP_FAULT && !policy.failed)
-			r = policy_end();
-	}
-	return r != SMTP_FAULT || policy.failed ? r :
-	    policy_fault("policy: closed", 0);
-}
-
-static enum smtp_reply
-policy_silent(void)
-{
-	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
-	    smtp_slice("The policy server is silent, try later"));
-}
-
-/* What the policy server's word comes to. */
-static enum smtp_reply
-policy_obey(const struct smtp_policy *p)
-{
-	char enhanced[] = "4.7.1";
-
-	switch (p->action) {
-	case SMTP_REFUSE:
-		enhanced[0] = p->code.p[0];
-		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
-		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
-		    p->text : smtp_slice("Refused by policy"));
-	case SMTP_PREPEND:
-		if (!smtp_put_once(&envelope.prepended, p->text))
-			log_noted(LOG_NOTICE, "policy-no-room", "text",
-			    p->text);
-		break;
-	case SMTP_WARN:
-		log_noted(LOG_NOTICE, "policy-warning", "text", p->all);
-		break;
-	case SMTP_OTHER:
-		log_noted(LOG_NOTICE, "policy-unknown", "text", p->all);
-		break;
-	case SMTP_PASS:
-		break;
-	}
-	return SMTP_YES;
-}
-
-/* The policy server comes last. */
-static enum smtp_reply
-check_policy(struct slice recipient)
-{
-	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
-	    [SMTP_BY_LOGIN] = "LOGIN" };
-	const struct smtp_question q = {
-		.local = peer.local,
-		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
-		    session.esmtp ? "ESMTP" : "SMTP"),
-		.address = peer.address,
-		.name = peer.name,
-		.port = peer.port,
-		.server = peer.server,
-		.server_port = peer.server_port,
-		.helo = { session.helo, session.helo_n },
-		.sender = envelope.sender,
-		.recipient = recipient,
-		.instance = smtp_slice(envelope.instance),
-		.size = envelope.size,
-		.login_method = smtp_slice(methods[session.login_by]),
-		.login = peer.login,
-		.tls_version = peer.tls_version,
-		.tls_cipher = peer.tls_cipher
-	};
-	struct smtp_policy p;
-	enum smtp_reply answer;
-
-	if (conf.policy == NULL)
-		return SMTP_YES;
-	if (peer.address.n == 0 && !peer.local) {
-		if (!policy.told)
-			log_fault("policy: not asked about a client without "
-			    "address", conf.policy, 0);
-		policy.told = true;
-		return policy_silent();
-	}
-	answer = policy_ask(&q, &p);
-	if (answer == SMTP_FAULT)
-		return policy_silent();
-	return answer == SMTP_YES ? policy_obey(&p) : answer;
-}
-
-/* ---- 12. auth: ask a checkpassword program ----------------------------- */
-
-/*
- * The interface is Bernstein's: name, password and time, a NUL behind each, 512
- * octets at most, on descriptor 3; the exit status is the answer.  What held a
- * password is wiped as soon as it was used.
- */
-static struct {
-	char	buf[2][SMTP_AUTH_MAX];	/* what the client sent, decoded */
-	char	told[SMTP_CHECK_MAX];	/* what the program is told */
-} auth;
-
-static void
-auth_wipe(void)
-{
-	explicit_bzero(&auth, sizeof(auth));
-}
-
-static bool
-auth_offered(void)
-{
-	return conf.auth != NULL && (peer.tls || peer.terminal ||
-	    peer_is_in(conf.auth_clear));
-}
-
-/* Start the program, with the words on its descriptor 3. */
-static pid_t
-auth_spawn(struct slice words)
-{
-	pid_t pid = -1;
-	ssize_t n;
-	int in[2];
-
-	if (pipe2(in, O_CLOEXEC) == -1)
-		return -1;
-	/* so little always fits */
-	n = write(in[1], words.p, words.n);
-	close(in[1]);
-	if (n == (ssize_t)words.n) {
-		helper_env_begin(getenv("PATH"));
-		pid = helper_spawn(auth_program.argv,
-		    (int[]){ -1, -1, 2, in[0] }, 4);
-	}
-	close(in[0]);
-	return pid;
-}
-
-/* Is that the user's password?  SMTP_YES, SMTP_WRONG, SMTP_UNAVAILABLE if
- * nobody knows; or as helper_wait(). */
-static enum smtp_reply
-auth_check(struct slice user, struct slice password)
-{
-	struct smtp_text t = SMTP_TEXT(auth.told);
-	const char *name = auth_program.argv[0];
-	enum smtp_reply r;
-	int status;
-	pid_t pid;
-
-	smtp_put_password(&t, user, password, (uint64_t)time(NULL));
-	if (t.cut)
-		return SMTP_WRONG;
-	pid = auth_spawn(smtp_written(&t));
-	if (pid == -1) {
-		log_fault("exec", name, errno);
-		return SMTP_UNAVAILABLE;
-	}
-	r = helper_finish(pid, name, -1, NULL, now_ms() + AUTH_SECONDS * 1000,
-	    true, &status);
-	if (r != SMTP_YES && r != SMTP_FAULT)
-		return r;
-	if (r == SMTP_FAULT || !WIFEXITED(status))
-		return SMTP_UNAVAILABLE;
-	switch (WEXITSTATUS(status)) {
-	case 0:
-		return SMTP_YES;
-	case 1:
-	case 3:		/* vchkpw's */
-	case 100:
-		return SMTP_WRONG;
-	default:
-		log_begin(LOG_ERR, "fault");
-		log_client();
-		log_quoted("what", smtp_slice("checkpassword"));
-		log_quoted("path", smtp_slice(name));
-		log_number("exit", (uint64_t)WEXITSTATUS(status));
-		log_end();
-		return SMTP_UNAVAILABLE;
-	}
-}
-
-static void
-log_auth(int priority, const char *result)
-{
-	log_begin(priority, "auth");
-	log_client();
-	log_plain("result", smtp_slice(result));
-	log_quoted("user", host.user);
-	log_end();
-}
-
-static enum smtp_reply
-answer_password(void)
-{
-	const enum smtp_reply answer = auth_check(host.user, host.password);
-
-	auth_wipe();
-	if (answer == SMTP_YES)
-		log_auth(LOG_INFO, "right");
-	if (answer == SMTP_UNAVAILABLE)
-		log_auth(LOG_NOTICE, "fault");
-	return answer;
-}
-
-static enum smtp_reply
-answer_pause(void)
-{
-	log_auth(LOG_NOTICE, "wrong");
-	return helper_pause(now_ms() + 1000);
-}
-
-/* ---- 13. tls: have the launcher begin it ------------------------------- */
-
-/*
- * UCSPI-TLS: the launcher gives us a control descriptor and two that are in
- * clear on our side.  'Y' asks it to begin; when the client has shaken hands it
- * tells the environment, see smtp_tls().
- */
-static struct {
-	int	 fd[3];			/* control, read, write; -1: none */
-	bool	 started;
-} tls = { .fd = { -1, -1, -1 } };
-
-static struct smtp_tls tls_told;
-
-static bool
-tls_to_be_had(void)
-{
-	return tls.fd[0] != -1 && !peer.tls;
-}
-
-/* Before what was inherited is closed: is it there, and all of it? */
-static void
-tls_find(void)
-{
-	static const char names[][12] = { "SSLCTLFD", "SSLREADFD",
-	    "SSLWRITEFD" };
-	const char *v;
-	uint64_t fd;
-
-	for (size_t i = 0; i < 3; i++) {
-		v = peer_env(names[i]);
-		if (v == NULL || smtp_parse_number(smtp_slice(v), INT_MAX,
-		    &fd) != SMTP_OK || fd < 3 ||
-		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) == -1) {
-			if (v != NULL)
-				peer_skip(names[i]);
-			tls.fd[0] = tls.fd[1] = tls.fd[2] = -1;
-			return;
-		}
-		tls.fd[i] = (int)fd;
-	}
-}
-
-/* The launcher's answer, which comes when the client has shaken hands. */
-static bool
-tls_answer(void)
-{
-	int64_t until = now_ms() + (int64_t)conf.timeout * 1000;
-	bool end = false;
-	char buf[4096];
-	ssize_t n;
-
-	while (!end) {
-		if (now_ms() >= until || helper_wait(tls.fd[0], POLLIN, until,
-		    false) != SMTP_YES)
-			return false;
-		n = read(tls.fd[0], buf, sizeof(buf));
-		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
-			return false;
-		if (n > 0)
-			end = smtp_tls(&tls_told, (struct slice){ buf, (size_t)n });
-	}
-	peer.tls_version = (struct slice){ tls_told.version,
-	    tls_told.version_n };
-	peer.tls_cipher = (struct slice){ tls_told.cipher, tls_told.cipher_n };
-	return true;
-}
-
-/* Is there someone at the other end?  He has nothing to say yet. */
-static bool
-tls_alive(void)
-{
-	struct pollfd p = { .fd = tls.fd[0], .events = POLLIN };
-
-	return wait_until(&p, 1, 0) <= 0;
-}
-
-/* Begin; SMTP_GONE if that failed, and then nobody can go on. */
-static enum smtp_reply
-tls_start(void)
-{
-	struct stat in, out;
-
-	if (write(tls.fd[0], "Y", 1) != 1 || !tls_answer() ||
-	    dup2(tls.fd[1], 0) == -1 || dup2(tls.fd[2], 1) == -1 ||
-	    fstat(0, &in) == -1 || fstat(1, &out) == -1)
-		return SMTP_GONE;
-	for (size_t i = 0; i < 3; i++)
-		close(tls.fd[i]);
-	peer.socket_in = S_ISSOCK(in.st_mode);
-	peer.socket = S_ISSOCK(out.st_mode);
-	peer.tls = tls.started = true;
-	log_begin(LOG_INFO, "tls");
-	log_client();
-	log_quoted("version", peer.tls_version);
-	log_quoted("cipher", peer.tls_cipher);
-	log_end();
-	return SMTP_YES;
-}
-
-/* Take the client's address from another, who knows it. */
-static void
-peer_replace(const unsigned char *ip)
-{
-	peer.relay_client = peer.local = false;
-	peer.address = peer.port = peer.name = smtp_slice("");
-	peer.ipv6 = false;
-	if (ip != NULL)
-		peer_keep(ip);
-}
-
-static void
-xclient_take(const struct smtp_xclient *x)
-{
-	struct smtp_text name = SMTP_TEXT(peer.name_text);
-	const struct slice *v = x->value;
-
-	if (x->given[SMTP_X_ADDR])
-		peer_replace(v[SMTP_X_ADDR].n > 0 ? x->addr : NULL);
-	if (x->given[SMTP_X_NAME]) {
-		smtp_put(&name, v[SMTP_X_NAME]);
-		peer.name = smtp_written(&name);
-	}
-	if (x->given[SMTP_X_PORT])
-		peer.port = v[SMTP_X_PORT].n > 0 ? port_text(x->port,
-		    peer.digits) : smtp_slice("");
-	if (v[SMTP_X_DESTADDR].n > 0) {
-		peer_keep_server(x->destaddr, x->destport);
-		if (v[SMTP_X_DESTPORT].n == 0)
-			peer.server_port = smtp_slice("");
-	}
-}
-
-/* The header of the PROXY protocol, before anything is said; who does not
- * bring it, or may not, is told nothing.  NULL, or how the session ends. */
-static const char *
-proxy_read(void)
-{
-	int64_t until = now_ms() + PROXY_SECONDS * 1000;
-	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
-	    SMTP_DENIED;
-	enum smtp_status status = SMTP_EMORE;
-	struct smtp_proxy p;
-	size_t used;
-
-	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
-	    &used)) == SMTP_EMORE)
-		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
-		    net_fill(until - now_ms()) : SMTP_LATE;
-	if (answer == SMTP_GONE && net.received == 0)
-		return "eof";
-	if (answer == SMTP_SHUTDOWN)
-		return "terminated";
-	if (status != SMTP_OK) {
-		log_fault(answer == SMTP_DENIED ? "proxy: not from its "
-		    "networks" : "proxy: no header", NULL, 0);
-		return "proxy";
-	}
-	if (!p.local) {
-		peer_replace(p.source);
-		peer.port = port_text(p.source_port, peer.digits);
-		peer_keep_server(p.destination, p.destination_port);
-	}
-	if (!p.local && p.tls) {
-		peer.tls = true;
-		peer.tls_version = keep_text(p.tls_version,
-		    peer.tls_text[0]);
-		peer.tls_cipher = keep_text(p.tls_cipher, peer.tls_text[1]);
-	}
-	host.in = (struct slice){ host.in.p + used, host.in.n - used };
-	/* the header is not the client's */
-	net.received = host.in.n;
-	return NULL;
-}
-
-/* ---- 14. lists: whose mail we take ------------------------------------- */
-
-/*
- * The lists of users and of domains that were asked last; they stay mapped for
- * as long as they are the same files.  One that is cut short while we look at
- * it, which list_ask() alone does, has us jump back there.
- */
-static sigjmp_buf list_cut;
-
-static struct list {
-	struct stat	 st;
-	struct slice	 text;
-} lists[2];
-
-static void
-on_list_cut(int sig)
-{
-	(void)sig;
-	siglongjmp(list_cut, 1);
-}
-
-static bool
-list_is_same(const struct stat *a, const struct stat *b)
-{
-	return same_file(a, b) && a->st_size == b->st_size &&
-	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-static bool
-list_map(struct list *l, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	void *p = MAP_FAILED;
-
-	if (l->text.n > 0)
-		(void)munmap((void *)(uintptr_t)l->text.p, l->text.n);
-	l->text.n = 0;
-	if (fd == -1)
-		return false;
-	errno = 0;
-	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0)
-		p = mmap(NULL, (size_t)l->st.st_size, PROT_READ, MAP_PRIVATE,
-		    fd, 0);
-	if (p != MAP_FAILED)
-		l->text = (struct slice){ p, (size_t)l->st.st_size };
-	close(fd);
-	return p != MAP_FAILED;
-}
-
-struct who {			/* a recipient; of a domain no more is asked */
-	struct slice	local;
-	struct slice	user;
-	struct slice	domain;
-};
-
-/* Ask a list: SMTP_YES, or no, or SMTP_FAULT.  One that is empty or ends
- * without a newline is just being written, and tells nothing. */
-static enum smtp_reply
-list_ask(const char *path, const struct who *who, enum smtp_reply no)
-{
-	const bool users = path == conf.users;
-	struct list *l = &lists[users];
-	volatile enum smtp_reply r = SMTP_FAULT;
-	struct stat st;
-
-	if ((l->text.n == 0 || stat(path, &st) == -1 ||
-	    !list_is_same(&st, &l->st)) && !list_map(l, path)) {
-		log_fault(errno == 0 ? "list empty" : "list", path, errno);
-		return SMTP_FAULT;
-	}
-	signal_set(SIGBUS, on_list_cut);
-	if (sigsetjmp(list_cut, 1) == 0 && l->text.p[l->text.n - 1] == '\n')
-		r = (users ? smtp_users_hold(l->text, who->local, who->user,
-		    who->domain) : smtp_domains_hold(l->text, who->domain)) ?
-		    SMTP_YES : no;
-	signal_set(SIGBUS, SIG_DFL);
-	if (r == SMTP_FAULT)
-		log_fault("list incomplete", path, 0);
-	return r;
-}
-
-/* Is a domain ours?  SMTP_YES, SMTP_NOT_OURS or SMTP_FAULT. */
-static enum smtp_reply
-domain_find(struct slice domain)
-{
-	const struct who who = { .domain = domain };
-	enum smtp_reply r = SMTP_NOT_OURS, one;
-
-	if (conf.domains == 0)
-		return SMTP_YES;
-	for (size_t i = 0; i < conf.domains && r != SMTP_YES; i++) {
-		one = SMTP_NOT_OURS;
-		if (domains[i].p[0] == '@')
-			one = list_ask(domains[i].p + 1, &who, one);
-		else if (smtp_domain_matches(domains[i], domain))
-			one = SMTP_YES;
-		if (one != SMTP_NOT_OURS)
-			r = one;
-	}
-	return r;
-}
-
-/* The domain that an address without one is given. */
+/* What the program said of one recipient; empty for nothing. */
 static struct slice
-domain_default(void)
+rcpt_words(const struct smtp_rcpt *r)
 {
-	for (size_t i = 0; i < conf.domains; i++)
-		if (smtp_is_domain(domains[i]))
-			return domains[i];
-	return smtp_slice(conf.hostname);
+	return (struct slice){ box_words[r->box],
+	    r->loops ? 0 : boxes[r->box].words };
 }
 
-/* What was asked of --users in this session, and the answers: whoever asks
- * again hears the same. */
-enum { ASKED = 16 };
-
-static struct {
-	struct smtp_text	who;
-	char			text[SMTP_MAILBOX_MAX];
-	enum smtp_reply		answer;
-} asked[ASKED];
-
-/* Does --users know this recipient?  SMTP_YES, SMTP_NO_USER or SMTP_FAULT.
- * Postmaster always exists (4.5.1). */
-static enum smtp_reply
-user_find(struct slice local, struct slice domain)
-{
-	char buf[SMTP_MAILBOX_MAX], address_buf[SMTP_MAILBOX_MAX];
-	struct smtp_text t = SMTP_TEXT(address_buf);
-	struct who who = { .local.p = buf, .domain = domain };
-	struct slice extension;
-	unsigned i;
-
-	(void)smtp_unquote(local, buf, sizeof(buf), &who.local.n);
-	if (conf.users == NULL || smtp_is(who.local, "postmaster"))
-		return SMTP_YES;
-	smtp_put(&t, who.local);
-	smtp_puts(&t, "@");
-	smtp_put(&t, domain);
-	i = smtp_hash(smtp_written(&t)) % ASKED;
-	if (!t.cut && smtp_same(smtp_written(&asked[i].who), smtp_written(&t)))
-		return asked[i].answer;
-	smtp_split_extension(who.local, conf.delimiter, &who.user, &extension);
-	asked[i].answer = list_ask(conf.users, &who, SMTP_NO_USER);
-	asked[i].who = SMTP_TEXT(asked[i].text);
-	if (!t.cut && asked[i].answer != SMTP_FAULT)
-		smtp_put(&asked[i].who, smtp_written(&t));
-	return asked[i].answer;
-}
-
-/* ---- 14. session: the answers ------------------------------------------ */
+/* ---- 13. session: the answers ------------------------------------------- */
 
 /*
  * The language asks, we answer: one function per question, in the order in
@@ -3531,6 +3120,85 @@ check_rcpt(const struct smtp_path *path, struct slice domain)
 	if (found == SMTP_NOT_OURS && peer_relays())
 		return SMTP_YES;
 	return found == SMTP_YES ? user_find(path->local, domain) : found;
+}
+
+static enum smtp_reply
+policy_silent(void)
+{
+	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
+	    smtp_slice("The policy server is silent, try later"));
+}
+
+/* What the policy server's word comes to. */
+static enum smtp_reply
+policy_obey(const struct smtp_policy *p)
+{
+	char enhanced[] = "4.7.1";
+
+	switch (p->action) {
+	case SMTP_REFUSE:
+		enhanced[0] = p->code.p[0];
+		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
+		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
+		    p->text : smtp_slice("Refused by policy"));
+	case SMTP_PREPEND:
+		if (!smtp_put_once(&envelope.prepended, p->text))
+			log_noted(LOG_NOTICE, "policy-no-room", "text",
+			    p->text);
+		break;
+	case SMTP_WARN:
+		log_noted(LOG_NOTICE, "policy-warning", "text", p->all);
+		break;
+	case SMTP_OTHER:
+		log_noted(LOG_NOTICE, "policy-unknown", "text", p->all);
+		break;
+	case SMTP_PASS:
+		break;
+	}
+	return SMTP_YES;
+}
+
+/* The policy server comes last. */
+static enum smtp_reply
+check_policy(struct slice recipient)
+{
+	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
+	    [SMTP_BY_LOGIN] = "LOGIN" };
+	const struct smtp_question q = {
+		.local = peer.local,
+		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
+		    session.esmtp ? "ESMTP" : "SMTP"),
+		.address = peer.address,
+		.name = peer.name,
+		.port = peer.port,
+		.server = peer.server,
+		.server_port = peer.server_port,
+		.helo = { session.helo, session.helo_n },
+		.sender = envelope.sender,
+		.recipient = recipient,
+		.instance = smtp_slice(envelope.instance),
+		.size = envelope.size,
+		.login_method = smtp_slice(methods[session.login_by]),
+		.login = peer.login,
+		.tls_version = peer.tls_version,
+		.tls_cipher = peer.tls_cipher
+	};
+	struct smtp_policy p;
+	enum smtp_reply answer;
+
+	if (conf.policy == NULL)
+		return SMTP_YES;
+	if (peer.address.n == 0 && !peer.local) {
+		if (!policy.told)
+			log_fault("policy: not asked about a client without "
+			    "address", conf.policy, 0);
+		policy.told = true;
+		return policy_silent();
+	}
+	answer = net_flush() ? policy_ask(&q, &p) : SMTP_GONE;
+	if (answer == SMTP_FAULT)
+		return policy_silent();
+	return answer == SMTP_YES ? policy_obey(&p) : answer;
 }
 
 static enum smtp_reply
@@ -3809,7 +3477,7 @@ session_answer(enum smtp_ask ask)
 	case SMTP_INPUT:
 		return answer_input();
 	case SMTP_PAUSE:
-		return answer_pause();
+		return net_flush() ? answer_pause() : SMTP_GONE;
 	case SMTP_NOTE:
 		return answer_note();
 	case SMTP_SENDER:
@@ -3829,7 +3497,7 @@ session_answer(enum smtp_ask ask)
 	case SMTP_FORGET:
 		return answer_forget();
 	case SMTP_PASSWORD:
-		return answer_password();
+		return net_flush() ? answer_password() : SMTP_GONE;
 	case SMTP_STARTTLS:
 		return tls_alive() ? SMTP_YES : SMTP_FAULT;
 	case SMTP_HANDSHAKE:
@@ -3839,6 +3507,39 @@ session_answer(enum smtp_ask ask)
 	default:
 		return SMTP_FAULT;
 	}
+}
+
+/* The header of the PROXY protocol, before anything is said; who does not
+ * bring it, or may not, is told nothing.  NULL, or how the session ends. */
+static const char *
+session_proxy(void)
+{
+	int64_t until = now_ms() + PROXY_SECONDS * 1000;
+	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
+	    SMTP_DENIED;
+	enum smtp_status status = SMTP_EMORE;
+	struct smtp_proxy p;
+	size_t used;
+
+	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
+	    &used)) == SMTP_EMORE)
+		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
+		    net_fill(until - now_ms()) : SMTP_LATE;
+	if (answer == SMTP_GONE && net.received == 0)
+		return "eof";
+	if (answer == SMTP_SHUTDOWN)
+		return "terminated";
+	if (status != SMTP_OK) {
+		log_fault(answer == SMTP_DENIED ? "proxy: not from its "
+		    "networks" : "proxy: no header", NULL, 0);
+		return "proxy";
+	}
+	if (!p.local)
+		proxy_take(&p);
+	host.in = (struct slice){ host.in.p + used, host.in.n - used };
+	/* the header is not the client's */
+	net.received = host.in.n;
+	return NULL;
 }
 
 /* At a terminal: what there is to know before the first command. */
@@ -3915,7 +3616,7 @@ session_run(void)
 	const char *how = NULL;
 
 	if (conf.proxy != NULL)
-		how = proxy_read();
+		how = session_proxy();
 	if (peer.by_hand && conf.maildir != NULL && !maildir.template) {
 		maildir_check();
 		log_flush(true);
@@ -3923,7 +3624,316 @@ session_run(void)
 	leave(how != NULL ? how : session_talk());
 }
 
-/* ---- 17. options: one table -------------------------------------------- */
+/* ---- 14. program: hand it to one ---------------------------------------- */
+
+/*
+ * The message waits, complete, in a file that has no name any more; then the
+ * program runs, for each recipient with a file of its own, or once for all.
+ * The one that was received is for the last of them; the others are copied
+ * from it before.
+ */
+static struct {
+	int64_t		 until;		/* the end of all runs of a message */
+	struct smtp_last last;		/* of a run's output */
+	struct smtp_text said;		/* its head, for the log */
+	char		 said_text[4096];
+	char		 args[ARGUMENTS_MAX];
+	char		*argv[RECIPIENTS_MAX + PROGRAM_ARGS_MAX];
+	char		 words[RECIPIENTS_MAX][SMTP_WORDS_MAX];	/* of boxes */
+} program;
+
+/* What stands for the placeholders: r's, unless it is NULL, and the
+ * sender's. */
+static const struct smtp_argued *
+program_values(const struct smtp_rcpt *r)
+{
+	static struct smtp_argued a;
+
+	smtp_argue(&a, r, conf.delimiter, envelope.sender,
+	    smtp_slice(conf.program_once ? "" : "MAILER-DAEMON"));
+	return &a;
+}
+
+/* May the program be given this recipient, at RCPT, or at MAIL this sender: can
+ * they stand where its arguments have them?  Each has a run of its own. */
+static enum smtp_reply
+program_find(struct smtp_rcpt *r)
+{
+	struct smtp_text t = SMTP_TEXT(program.args);
+
+	/* all must fit in the arguments */
+	if (r != NULL && conf.program_once &&
+	    envelope.used > ARGUMENTS_MAX / 2)
+		return SMTP_CROWDED;
+	if (r != NULL && !conf.program_once)
+		r->key[0] = (uint64_t)(r - envelope.rcpt);
+	return smtp_put_arguments(&t, conf.program, &program_values(r)->v,
+	    NULL, 0) == SMTP_EVALUE ? SMTP_UNFIT : SMTP_YES;
+}
+
+/* Make the arguments of a run. */
+static enum smtp_reply
+program_arguments(const struct smtp_argued *a)
+{
+	struct smtp_text t = SMTP_TEXT(program.args);
+	enum smtp_status status = smtp_put_arguments(&t, conf.program, &a->v,
+	    envelope.rcpt, envelope.rcpts);
+	size_t argc = 0;
+
+	for (size_t n = 0; status == SMTP_OK && n < t.n;) {
+		program.argv[argc++] = t.p + n;
+		n += strlen(t.p + n) + 1;
+	}
+	program.argv[argc] = NULL;
+	if (status == SMTP_ELONG)
+		log_fault("arguments too long", NULL, 0);
+	return status == SMTP_OK ? SMTP_YES : SMTP_FAULT;
+}
+
+/* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set;
+ * a is of the only recipient, or of none. */
+static void
+program_environment(const struct smtp_argued *a)
+{
+	helper_env_begin(NULL);
+	helper_env("SENDER", envelope.sender.n > 0 ? a->v.sender :
+	    envelope.sender);
+	if (a->local.p != NULL) {
+		helper_env("RECIPIENT", a->v.recipient);
+		helper_env("LOCAL", a->local);
+		helper_env("DOMAIN", a->v.domain);
+		helper_env("HOST", a->v.domain);
+		helper_env("EXTENSION", a->v.extension);
+		helper_env("EXT", a->v.extension);
+	}
+	helper_env("CLIENT_ADDRESS", peer.address);
+	helper_env("CLIENT_HOSTNAME", peer.name);
+	helper_env("CLIENT_HELO", envelope.helo);
+	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
+	helper_env("AUTH_USER", peer.login);
+	helper_env("MESSAGE_ID", smtp_written(&message.id));
+}
+
+/* A file in the spool, without a name; b is as good as any other. */
+static enum smtp_reply
+spool_create(size_t b)
+{
+	char buf[PATH_MAX];
+	const char *path = path_join(buf, conf.spool, "/smtpd.XXXXXX");
+
+	(void)b;
+	file.path = conf.spool;
+	file_begin(path != NULL ? mkostemp(buf, O_CLOEXEC) : -1);
+	if (file.fd == -1)
+		return failed("create", conf.spool);
+	return unlink(path) == -1 ? failed("unlink", path) : SMTP_YES;
+}
+
+/* The one that is received is for the last run. */
+static enum smtp_reply
+program_begin(void)
+{
+	return message_home(message.boxes - 1, &nothing);
+}
+
+/* Take what the program says; false at its end. */
+static bool
+program_hear(int fd)
+{
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf));
+	struct slice s = { buf, n > 0 ? (size_t)n : 0 };
+
+	smtp_put(&program.said, s);
+	smtp_last(&program.last, s);
+	return n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR));
+}
+
+/* The end of a run, or its time.  Who inherited the pipe and lives on does
+ * not hold us up: what is in it by then was said. */
+static bool
+program_wait(pid_t pid, int out, int *status)
+{
+	enum { PIPE_READS = 16 };	/* of a pipe's 64 KiB */
+	struct pollfd p = { .fd = out, .events = POLLIN };
+	bool in_time = helper_finish(pid, program.argv[0], out, program_hear,
+	    program.until, false, status) == SMTP_YES;
+
+	for (int i = 0; i < PIPE_READS && wait_until(&p, 1, 0) > 0; i++)
+		if (!program_hear(out))
+			break;
+	return in_time;
+}
+
+/* Log what a run said, a line of its each, and how it ended. */
+static void
+program_log(const struct smtp_rcpt *r, const char *how, uint64_t number)
+{
+	struct slice left = smtp_written(&program.said), line;
+
+	while (left.n > 0) {
+		line = smtp_cut_line(&left, SMTP_ESCAPED_MAX);
+		line.n -= line.p[line.n - 1] == '\n';
+		log_begin(LOG_INFO, "output");
+		log_plain("id", smtp_written(&message.id));
+		log_quoted("text", line);
+		log_end();
+	}
+	if (number == 0)
+		return;
+	log_begin(LOG_WARNING, "program");
+	log_plain("id", smtp_written(&message.id));
+	log_number(how, number);
+	if (r != NULL)
+		log_quoted("to", smtp_rcpt_address(r));
+	log_end();
+}
+
+/* Run the program on the file; r is NULL for a relay of several. */
+static enum smtp_reply
+program_start(const struct smtp_rcpt *r)
+{
+	int out[2], status = 0;
+	bool in_time;
+	pid_t pid;
+
+	if (lseek(file.fd, 0, SEEK_SET) == -1)
+		return failed("lseek", conf.spool);
+	if (pipe2(out, O_CLOEXEC) == -1)
+		return failed("pipe", program.argv[0]);
+	set_nonblocking(out[0]);
+	pid = helper_spawn(program.argv, (int[]){ file.fd, out[1], out[1] },
+	    3);
+	if (pid == -1) {
+		(void)failed("exec", program.argv[0]);
+		close(out[0]);
+		close(out[1]);
+		return SMTP_MISCONFIGURED;
+	}
+	close(out[1]);
+	in_time = program_wait(pid, out[0], &status);
+	close(out[0]);
+	if (!in_time)
+		program_log(r, "seconds", conf.program_timeout);
+	else if (WIFEXITED(status))
+		program_log(r, "exit", (uint64_t)WEXITSTATUS(status));
+	else
+		program_log(r, "signal", (uint64_t)WTERMSIG(status));
+	return in_time && WIFEXITED(status) ?
+	    outcome_of(EXITED + WEXITSTATUS(status)) : SMTP_FAULT;
+}
+
+/* The run of a box; r is NULL for all of a relay's recipients. */
+static enum smtp_reply
+program_run(size_t b, const struct smtp_rcpt *r)
+{
+	const struct smtp_argued *a;
+	enum smtp_reply o;
+
+	program.said = SMTP_TEXT(program.said_text);
+	if (now_ms() >= program.until) {
+		program_log(r, "seconds", conf.program_timeout);
+		return SMTP_FAULT;
+	}
+	fd_close(&file.fd);
+	o = box_file(b);
+	a = program_values(r);
+	if (o == SMTP_YES)
+		o = program_arguments(a);
+	if (o != SMTP_YES)
+		return o;
+	program_environment(a);
+	return program_start(r);
+}
+
+/* What comes of a box, and what is said of it. */
+static void
+program_serve(size_t b)
+{
+	struct slice words;
+
+	program.last = (struct smtp_last){ 0 };
+	boxes[b].outcome = box_loops(b) ? SMTP_LOOP :
+	    program_run(b, box_only(b));
+	words = smtp_last_line(&program.last);
+	boxes[b].words = words.n;
+	memcpy(box_words[b], words.p, words.n);
+}
+
+/* Not every program makes its files last (procmail and maildrop do not sync
+ * the directory): --sync does, before a success is told. */
+static void
+program_sync(void)
+{
+	enum smtp_reply o = SMTP_YES;
+	size_t b = 0;
+	int fd;
+
+	while (b < message.boxes && boxes[b].outcome != SMTP_YES)
+		b++;
+	if (conf.sync == NULL || b == message.boxes)
+		return;
+	fd = open(conf.sync, O_RDONLY | O_CLOEXEC);
+#ifdef __linux__
+	if (fd == -1 || syncfs(fd) == -1)
+		o = failed("sync", conf.sync);
+#endif
+	fd_close(&fd);
+	for (; b < message.boxes && o != SMTP_YES; b++)
+		if (boxes[b].outcome == SMTP_YES) {
+			boxes[b].words = 0;
+			worsen(&boxes[b].outcome, o);
+		}
+}
+
+/* Run for every recipient that is no loop, and not equal to one before.  Where
+ * each is told of by itself a run waits until its outcome is asked for: no
+ * reply that is decided waits for the next run. */
+static enum smtp_reply
+program_commit(void)
+{
+	const bool wait = envelope.each && conf.sync == NULL &&
+	    !conf.program_once;
+	enum smtp_reply o = message_flush();
+
+	if (o != SMTP_YES)
+		return o;
+	file_to_source();
+	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
+	for (size_t b = 0; b < message.boxes; b++) {
+		boxes[b].outcome = SMTP_EACH;
+		if (!wait)
+			program_serve(b);
+	}
+	if (wait)
+		return SMTP_EACH;
+	program_sync();
+	return conf.program_once || envelope.rcpts == 1 ? SMTP_YES : SMTP_EACH;
+}
+
+/* A dry run keeps nothing. */
+static enum smtp_reply
+dry_create(size_t b)
+{
+	(void)b;
+	file_begin(-1);
+	return SMTP_YES;
+}
+
+static enum smtp_reply
+dry_commit(void)
+{
+	boxes[0].outcome = SMTP_DRY;
+	return SMTP_YES;
+}
+
+static const struct delivery
+    to_program = { " by ", program_find, program_begin, spool_create,
+	program_commit, program_serve },
+    to_nobody = { "", maildir_find, program_begin, dry_create, dry_commit,
+	NULL };
+
+/* ---- 15. options: one table --------------------------------------------- */
 
 /* Exit before there is a session; under a launcher the client gets a 421. */
 static _Noreturn void
@@ -4476,7 +4486,7 @@ conf_test(void)
 	quit(problems == 0 ? EXIT_LEFT : EXIT_CONFIG);
 }
 
-/* ---- 18. main ---------------------------------------------------------- */
+/* ---- 16. main ----------------------------------------------------------- */
 
 static void
 session_begin(void)

@@ -2865,14 +2865,12 @@ void
 smtp_put_password(struct smtp_text *t, struct slice user,
     struct slice password, uint64_t seconds)
 {
-	const struct slice nul = { "", 1 };
-
 	smtp_put(t, user);
-	smtp_put(t, nul);
+	smtp_put(t, (struct slice){ "", 1 });
 	smtp_put(t, password);
-	smtp_put(t, nul);
+	smtp_put(t, (struct slice){ "", 1 });
 	smtp_put_number(t, seconds);
-	smtp_put(t, nul);
+	smtp_put(t, (struct slice){ "", 1 });
 }
 
 /* one entry: what may be repeated of it is kept */

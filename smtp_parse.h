@@ -1075,7 +1075,8 @@ struct smtp_tls {		/* all zero, to begin */
  * Look at the next octets, in pieces of any size, of what a launcher tells when
  * TLS has begun (UCSPI-TLS): "NAME=value" entries, a NUL behind each, and an
  * empty one at the end.  SSL_PROTOCOL and SSL_CIPHER are kept where they are
- * smtp_is_tls_word, the last one of each; entries of any length are passed over.
+ * smtp_is_tls_word, the last one of each; others, of any length, are passed
+ * over.
  *
  * Returns: whether the end was seen; what is behind it is not looked at.
  */

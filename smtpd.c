@@ -188,7 +188,7 @@ static struct smtp_host host;
  * alarm(2) ends the session, an hour after it last came by here.
  */
 static volatile sig_atomic_t terminated;	/* SIGTERM has come */
-static volatile sig_atomic_t woken;		/* or another that ends a call */
+static volatile sig_atomic_t woken;	/* another that ends a call has */
 
 static struct {
 	sigset_t	 mask;		/* while we wait: nothing is blocked */
@@ -1523,7 +1523,8 @@ tls_answer(void)
 		if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
 			return false;
 		if (n > 0)
-			end = smtp_tls(&tls_told, (struct slice){ buf, (size_t)n });
+			end = smtp_tls(&tls_told,
+			    (struct slice){ buf, (size_t)n });
 	}
 	peer.tls_version = (struct slice){ tls_told.version,
 	    tls_told.version_n };

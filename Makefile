@@ -30,8 +30,8 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static run serve check check-asan check-32 gates bench fuzz lint \
-	install uninstall dist clean
+.PHONY: all static run serve check check-asan check-32 gates bench prove \
+	prove-mutants fuzz lint install uninstall dist clean
 
 all: smtpd
 
@@ -64,6 +64,9 @@ smtpd-hasty: $(SRC) smtp_parse.h
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
+
+tests/prove: tests/prove.c tests/session_check.h smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) -I. -O2 -g -o $@ tests/prove.c smtp_parse.c
 
 run: smtpd
 	@mkdir -p run/tmp run/new run/cur
@@ -104,6 +107,14 @@ bench: all
 	-@$(MAKE) static >/dev/null 2>&1
 	bash tests/bench ./smtpd
 
+# every state of the session, with every line and every answer
+prove: tests/prove
+	tests/prove
+
+# and faults put into it are found
+prove-mutants:
+	CC='$(CC)' bash tests/mutants
+
 fuzz:
 	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
@@ -111,7 +122,8 @@ fuzz:
 	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds
 
 lint:
-	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/run .ci/run .ci/install
+	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
+	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
@@ -140,4 +152,5 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz
+	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/prove tests/.missing \
+	  run fuzz

@@ -115,11 +115,15 @@ prove: tests/prove
 prove-mutants:
 	CC='$(CC)' bash tests/mutants
 
+FUZZ = clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=all
 fuzz:
-	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
-	mkdir -p fuzz
+	$(FUZZ) -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
+	$(FUZZ) -o tests/session_fuzz tests/session_fuzz.c smtp_parse.c
+	mkdir -p fuzz fuzz/session
 	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds
+	tests/session_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	  fuzz/session tests/seeds/session
 
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
@@ -152,5 +156,5 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/prove tests/.missing \
+	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/session_fuzz tests/prove tests/.missing \
 	  run fuzz

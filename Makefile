@@ -65,6 +65,9 @@ smtpd-hasty: $(SRC) smtp_parse.h
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
 
+tests/session_driver: tests/session_driver.c smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/session_driver.c smtp_parse.c
+
 tests/prove: tests/prove.c tests/session_check.h smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. -O2 -g -o $@ tests/prove.c smtp_parse.c
 
@@ -81,12 +84,12 @@ serve: smtpd
 # rest of the settings
 check:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) all smtpd-hasty tests/parse_driver
+	@$(MAKE) all smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' bash tests/run $(TESTS)
 
 check-asan:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver
+	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-asan bash tests/run $(TESTS)
 
 # what meets files, sizes and times
@@ -96,7 +99,7 @@ TESTS_32 = tests/maildir.bats tests/template.bats tests/data.bats \
 
 check-32:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver
+	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-32 bash tests/run $(TESTS_32)
 
 gates: all
@@ -156,5 +159,5 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/session_fuzz tests/prove tests/.missing \
-	  run fuzz
+	  tests/parse_driver tests/session_driver tests/bench_driver tests/parse_fuzz \
+	  tests/session_fuzz tests/prove tests/.missing run fuzz

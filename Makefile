@@ -33,8 +33,8 @@ SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
 .PHONY: all static sink lib run serve check check-asan check-32 gates bench \
-	fuzz lint install install-lib uninstall uninstall-lib dist clean \
-	smtp_parse.pc
+	prove prove-mutants fuzz lint install install-lib uninstall \
+	uninstall-lib dist clean smtp_parse.pc
 
 all: smtpd
 
@@ -67,6 +67,12 @@ smtpd-hasty: $(SRC) smtp_parse.h
 
 tests/parse_driver: tests/parse_driver.c smtp_parse.c smtp_parse.h
 	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/parse_driver.c smtp_parse.c
+
+tests/session_driver: tests/session_driver.c smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) -I. $(SANITIZE) -o $@ tests/session_driver.c smtp_parse.c
+
+tests/prove: tests/prove.c tests/session_check.h smtp_parse.c smtp_parse.h
+	$(CC) $(STD) $(WARN) -I. -O2 -g -o $@ tests/prove.c smtp_parse.c
 
 # the second host
 sink: contrib/smtpsink
@@ -103,12 +109,12 @@ serve: smtpd
 # rest of the settings
 check:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) all smtpd-hasty tests/parse_driver
+	@$(MAKE) all smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' bash tests/run $(TESTS)
 
 check-asan:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver
+	@$(MAKE) all smtpd-asan smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-asan bash tests/run $(TESTS)
 
 # what meets files, sizes and times
@@ -118,7 +124,7 @@ TESTS_32 = tests/maildir.bats tests/template.bats tests/data.bats \
 
 check-32:
 	@CC='$(CC)' sh tests/setup
-	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver
+	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-32 bash tests/run $(TESTS_32)
 
 gates: all
@@ -129,14 +135,27 @@ bench: all
 	-@$(MAKE) static >/dev/null 2>&1
 	bash tests/bench ./smtpd
 
+# every state of the session, with every line and every answer
+prove: tests/prove
+	tests/prove
+
+# and faults put into it are found
+prove-mutants:
+	CC='$(CC)' bash tests/mutants
+
+FUZZ = clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=all
 fuzz:
-	clang $(STD) -I. -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	  -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
-	mkdir -p fuzz
+	$(FUZZ) -o tests/parse_fuzz tests/parse_fuzz.c smtp_parse.c
+	$(FUZZ) -o tests/session_fuzz tests/session_fuzz.c smtp_parse.c
+	mkdir -p fuzz fuzz/session
 	tests/parse_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 fuzz tests/seeds
+	tests/session_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	  fuzz/session tests/seeds/session
 
 lint:
-	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/run .ci/run .ci/install
+	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
+	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/tlswrapper contrib/mail-* contrib/with-*
@@ -183,4 +202,5 @@ dist:
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
 	  contrib/smtpsink libsmtp_parse.a smtp_parse.pc \
-	  tests/parse_driver tests/bench_driver tests/parse_fuzz tests/.missing run fuzz
+	  tests/parse_driver tests/session_driver tests/bench_driver tests/parse_fuzz \
+	  tests/session_fuzz tests/prove tests/.missing run fuzz

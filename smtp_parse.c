@@ -4341,34 +4341,47 @@ codes_of(struct slice text)
 	return end == NULL ? text : take(text, (size_t)(end - text.p));
 }
 
-/* Reply-code = %x32-35 %x30-35 DIGIT, but no 3 and no 250 in another class
- *                                                         (RFC 5321, 4.2) */
-enum smtp_reply
-smtp_own(struct smtp_session *s, struct slice code, struct slice enhanced,
-    struct slice words)
+static unsigned
+say_own(struct smtp_session *s, struct slice codes, struct slice words)
 {
 	struct smtp_text t = SMTP_TEXT(s->own);
 
-	if (code.n != 3 || (code.p[0] != '2' && code.p[0] != '4' &&
-	    code.p[0] != '5') || code.p[1] < '0' || code.p[1] > '5' ||
-	    !is_digit(code.p[2]) || scan_enhanced(enhanced) == 0 ||
-	    scan_enhanced(enhanced) != enhanced.n ||
-	    enhanced.p[0] != code.p[0])
-		return SMTP_FAULT;
-	smtp_put(&t, code);
-	smtp_puts(&t, " ");
-	smtp_put(&t, enhanced);
+	smtp_put(&t, codes);
 	smtp_puts(&t, " ");
 	smtp_put_words(&t, words);
 	s->own_n = t.n;
 	return SMTP_OWN;
 }
 
-/* the same with codes of ours, "550 5.5.2" */
-static unsigned
-say_own(struct smtp_session *s, struct slice codes, struct slice words)
+/* Is a question open whose answer may have words?  At any other moment what is
+ * there may be those of a reply that is not written yet. */
+static bool
+takes_words(const struct smtp_session *s)
 {
-	return (unsigned)smtp_own(s, take(codes, 3), drop(codes, 4), words);
+	return s->asked >= SMTP_SENDER && s->asked != SMTP_FORGET &&
+	    s->asked != SMTP_CLOSE;
+}
+
+/* Reply-code = ("2" / "4" / "5") %x30-35 DIGIT            (RFC 5321, 4.2) */
+enum smtp_reply
+smtp_own(struct smtp_session *s, struct slice code, struct slice enhanced,
+    struct slice words)
+{
+	char buf[32];
+	struct smtp_text codes = SMTP_TEXT(buf);
+
+	if (!takes_words(s) || code.n != 3 || (code.p[0] != '2' &&
+	    code.p[0] != '4' && code.p[0] != '5') || code.p[1] < '0' ||
+	    code.p[1] > '5' || !is_digit(code.p[2]) ||
+	    scan_enhanced(enhanced) == 0 ||
+	    scan_enhanced(enhanced) != enhanced.n ||
+	    enhanced.p[0] != code.p[0])
+		return SMTP_FAULT;
+	smtp_put(&codes, code);
+	smtp_puts(&codes, " ");
+	smtp_put(&codes, enhanced);
+	say_own(s, smtp_written(&codes), words);
+	return SMTP_OWN;
 }
 
 /* what an answer says; one that does not fit the question is a fault */
@@ -4865,6 +4878,9 @@ end(struct smtp_session *s, enum smtp_end why)
 {
 	if (s->told != TOLD_LINE)
 		auth_wipe(s);
+	/* some were told already what became of the message */
+	if (s->at == SMTP_AT_EACH && s->next > 0)
+		s->fate = s->tally.good > 0 ? SMTP_DELIVERED : SMTP_FAULT;
 	transaction_end(s);
 	s->at = SMTP_AT_END;
 	s->end = (unsigned char)why;
@@ -5558,6 +5574,9 @@ message_over(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
 		s->errors = s->junk = 0;
 		s->messages++;
 	}
+	/* what could not be kept was decoded there */
+	if (s->big || s->failed != SMTP_YES)
+		memset(s->line, 0, sizeof(s->line));
 	s->fate = (unsigned char)say;
 	s->at = SMTP_AT_LINE;
 	transaction_end(s);
@@ -5691,18 +5710,24 @@ go_each(struct smtp_session *s, struct smtp_host *h)
 	return SMTP_NOTHING;
 }
 
+static uint64_t
+failure_lines(const struct smtp_session *s)
+{
+	enum { MOST = 10 };
+
+	return s->tally.bad < MOST ? s->tally.bad : MOST;
+}
+
 /* One reply for several recipients, each with an outcome of its own: all is
  * well, or, in a line of its each, who did not get it. */
 static enum smtp_ask
 go_tally(struct smtp_session *s, struct smtp_host *h)
 {
-	enum { LINES = 10 };
-
 	if (s->next < s->rcpts)
 		return ask_outcome(s, h);
 	if (s->tally.bad == 0)
 		return message_reply(s, h, s->tally.say);
-	s->left = s->tally.bad < LINES ? s->tally.bad : LINES;
+	s->left = failure_lines(s);
 	s->next = 0;
 	s->at = SMTP_AT_FAILURES;
 	return SMTP_NOTHING;
@@ -5731,6 +5756,16 @@ put_failure(struct smtp_session *s, struct smtp_host *h, struct slice text)
 		smtp_puts(t, ">: ");
 	}
 	put_line(h, text, smtp_slice(""));
+}
+
+/* The reply ends here, if it has begun, though lines of it are missing. */
+static void
+end_failures(struct smtp_session *s, struct smtp_host *h)
+{
+	if (s->left == 0 || s->left == failure_lines(s))
+		return;
+	s->left = 1;
+	put_failure(s, h, smtp_slice(""));
 }
 
 static enum smtp_ask
@@ -6049,9 +6084,6 @@ gone(struct smtp_session *s)
 			why = (s->state & S_TXN) != 0 ?
 			    SMTP_END_IN_TRANSACTION : SMTP_END_EOF;
 	}
-	/* some were told already what became of the message */
-	if (s->at == SMTP_AT_EACH && s->next > 0)
-		s->fate = s->tally.good > 0 ? SMTP_DELIVERED : SMTP_FAULT;
 	s->say = SAY_NONE;
 	end(s, why);
 }
@@ -6113,27 +6145,33 @@ after(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 
 /* Some answers end the session, whatever was asked. */
 static bool
-ends(struct smtp_session *s, enum smtp_reply answer)
+ends(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 {
+	const bool own = say_answer(s, answer) == SMTP_OWN &&
+	    smtp_is(take(said(s, SMTP_OWN), 3), "421");
+
 	if (s->asked == SMTP_HANDSHAKE)		/* in clear, or not at all? */
 		return false;
+	if (answer == SMTP_GONE && s->asked != SMTP_INPUT)
+		gone(s);
+	if (answer != SMTP_SHUTDOWN && answer != SMTP_TIMEOUT && !own)
+		return s->at == SMTP_AT_END;
+	if (s->at == SMTP_AT_FAILURES)
+		end_failures(s, h);
 	if (answer == SMTP_SHUTDOWN)
 		(void)bye(s, SMTP_SHUTDOWN, SMTP_END_SHUTDOWN);
 	else if (answer == SMTP_TIMEOUT)
 		(void)bye(s, SMTP_TIMEOUT, SMTP_END_TIMEOUT);
-	else if (answer == SMTP_GONE && s->asked != SMTP_INPUT)
-		gone(s);
-	else if (say_answer(s, answer) == SMTP_OWN &&
-	    smtp_is(take(said(s, SMTP_OWN), 3), "421"))
+	else
 		(void)bye(s, SMTP_OWN, SMTP_END_HOST);
-	return s->at == SMTP_AT_END;
+	return true;
 }
 
 static enum smtp_ask
 take_answer(struct smtp_session *s, struct smtp_host *h,
     enum smtp_reply answer)
 {
-	if (s->at == SMTP_AT_END || ends(s, answer))
+	if (s->at == SMTP_AT_END || ends(s, h, answer))
 		return SMTP_NOTHING;
 	switch (s->asked) {
 	case SMTP_INPUT:

@@ -1622,8 +1622,8 @@ void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
  *    later success would hide a hole in the mail.
  * 4. A secret is known in PASSWORD only.  The session wipes its copy before it
  *    asks anything else, and h->secret says that the host must wipe what it
- *    has read.  NOTE never tells of one: what else is logged, printed or
- *    dumped cannot hold it.
+ *    has read.  NOTE never tells of one (in SMTP_NOTE_HEARD alone the line
+ *    that may have one is still there): what is logged cannot hold it.
  * 5. A 421 from whatever answer is said, and is the end: FORGET, CLOSE.  So
  *    nothing below a host's loop need ever leave it to send a client away.
  * 6. It is small and flat: some 14 kB, its state first and its text behind, no
@@ -1889,7 +1889,7 @@ struct smtp_session {		/* for all to read, smtp_next() to write */
  *          INPUT.
  * answer:  to the last question.  Of the first call, and to NOTE, FORGET and
  *          CLOSE, it is not looked at; but SMTP_GONE, SHUTDOWN and TIMEOUT
- *          end the session whatever was asked.
+ *          end the session whatever was asked, of HANDSHAKE without a word.
  * Returns: the question, never SMTP_NOTHING.  Each call uses input, writes a
  *          reply or takes an answer; once SMTP_CLOSE was returned it always
  *          will be.
@@ -1901,13 +1901,14 @@ enum smtp_ask smtp_next(struct smtp_session *s, struct smtp_host *h,
  * smtp_own(s, code, enhanced, words)
  *
  * An answer in words of the host's own: "250", "2.0.0", "Delivered as ID".  A
- * 421 ends the session.  A 2xx fits FINISH and OUTCOME only.
+ * 421 ends the session.  A 2xx fits FINISH and OUTCOME only; and INPUT, PAUSE,
+ * NOTE and FORGET take no words.
  *
  * code:     three digits, the first of them 2, 4 or 5.
  * enhanced: an enhanced code (RFC 3463) of that class.
  * words:    what is not printable ASCII becomes "?"; cut to what fits.
  * Returns:  SMTP_OWN, to be the answer; SMTP_FAULT, with s untouched, if a
- *           code is none.
+ *           code is none, or the open question takes no words.
  */
 enum smtp_reply smtp_own(struct smtp_session *s, struct slice code,
     struct slice enhanced, struct slice words);

@@ -3331,7 +3331,7 @@ outcome_in(enum smtp_reply o, struct slice line)
 	    SMTP_OK)
 		return smtp_own(&session, (struct slice){ text.p, 3 },
 		    enhanced, words);
-	if (peer.terminal) {
+	if (peer.terminal && answer == SMTP_DELIVERED) {
 		smtp_puts(&t, delivery->how);
 		smtp_puts(&t, conf.program != NULL ? conf.program[0] :
 		    conf.maildir);
@@ -4239,6 +4239,8 @@ conf_find(const char *name)
 static void
 conf_check(void)
 {
+	if (delivery_none() && !peer.by_hand && !conf.test)
+		die(EXIT_CONFIG, "neither --maildir nor a program given");
 	if (delivery_none() && !peer.by_hand)
 		conf_problem("maildir", "(none)", "and no program either");
 	if (conf.no_domain)

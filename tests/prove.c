@@ -1504,10 +1504,6 @@ expand(unsigned node)
 		/* there is nothing that was said; it would ask again */
 		if (asked == SMTP_INPUT && answers[a].reply == SMTP_YES)
 			continue;
-		/* words of the host's own are an answer, or none of them */
-		if (is_told_only(asked) && answers[a].own != NULL &&
-		    a != A_OWN_421)
-			continue;
 		if (answers[a].room < ROOM && asked != SMTP_BEGIN &&
 		    asked != SMTP_STORE)
 			continue;

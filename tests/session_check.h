@@ -166,6 +166,8 @@ answer_codes(enum smtp_ask ask, const struct answer *a)
 {
 	const bool sender = ask == SMTP_SENDER;
 	const bool outcome = ask == SMTP_FINISH || ask == SMTP_OUTCOME;
+	const bool takes_words = ask != SMTP_INPUT && ask != SMTP_PAUSE &&
+	    ask != SMTP_NOTE && ask != SMTP_FORGET && ask != SMTP_CLOSE;
 	const bool yes = a->reply == SMTP_YES && (a->room > 1 ||
 	    (ask != SMTP_BEGIN && ask != SMTP_STORE));
 
@@ -173,7 +175,7 @@ answer_codes(enum smtp_ask ask, const struct answer *a)
 		return "421 4.3.2";
 	if (a->reply == SMTP_TIMEOUT)
 		return "421 4.4.2";
-	if (a->own != NULL && strncmp(a->own, "421", 3) == 0)
+	if (takes_words && a->own != NULL && strncmp(a->own, "421", 3) == 0)
 		return a->own;
 	if (ask == SMTP_STARTTLS)
 		return yes ? "220 2.0.0" : "454 4.7.0";
@@ -183,8 +185,8 @@ answer_codes(enum smtp_ask ask, const struct answer *a)
 		    "354" : ask == SMTP_PASSWORD ? "235 2.7.0" :
 		    ask == SMTP_XCLIENT ? "220" : outcome ? "250 2.0.0" :
 		    "";
-	if (a->own != NULL && (outcome ? strchr("245", a->own[0]) :
-	    strchr("45", a->own[0])) != NULL)
+	if (takes_words && a->own != NULL &&
+	    strchr(outcome ? "245" : "45", a->own[0]) != NULL)
 		return a->own;
 	switch (a->reply) {
 	case SMTP_DELIVERED:
@@ -286,9 +288,8 @@ watch_line(struct watch *w, struct slice line, const char *client)
 		    begins(line, "500") || begins(line, "501"));
 	for (size_t i = 0; i < 3 + (enhanced > 0 ? 1 + enhanced : 0); i++)
 		codes[i] = line.p[i] == '-' ? ' ' : line.p[i];
-	/* a host may break off in the middle of a reply */
 	broken = must(broken, MUST_LINE, first || memcmp(codes, w->codes,
-	    sizeof(codes)) == 0 || (w->bye && begins(line, "421 ")));
+	    sizeof(codes)) == 0);
 	if (client != NULL)
 		broken = must(broken, MUST_OUT, memmem(line.p, line.n, client,
 		    strlen(client)) == NULL);

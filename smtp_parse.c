@@ -3,7 +3,7 @@
  * in smtp_parse.h.  There are two parts, each to be read by itself.
  *
  * The grammar: slices, text, lines, addresses, programs, policy, neighbours,
- * parameters, the message.  It has two floors.  scan_x(in) returns how many
+ * parameters, options, the message.  It has two floors.  scan_x(in) returns how many
  * octets at the start of in match the rule x, 0 for none.  smtp_parse_x()
  * composes scans, applies the limits, names the error and sets its outputs
  * last.  Only drop() moves a pointer.

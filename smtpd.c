@@ -1,6 +1,11 @@
 /*
  * smtpd - receive mail on stdin/stdout and deliver it.
  *
+ * This is the world's half: descriptors, time, files, programs, servers, the
+ * log, options.  It asks nothing about SMTP; it answers.  The language's half,
+ * which knows every verb and every reply, is smtp_parse.c; between them stand
+ * the questions of smtp_next(), and nothing else.
+ *
  * One process serves one client and exits, so memory is never freed on
  * the way out; what must not outlive us is a file in tmp/, a program that
  * was started and a line of the log, and session_end(), which runs at every
@@ -14,24 +19,23 @@
  *    1 conf      options and limits; constant once main() has read them
  *    2 wait      the one place where we do, signals, the watchdog
  *    3 peer      who the client is, and what stdin and stderr are
- *    4 log       key=value lines to stderr or syslog, and the way out
- *    5 reply     every sentence we can say
- *    6 net       one buffer each way, all timeouts of the connection
- *    7 message   the mail being received: its envelope, header and file
- *    8 maildir   which directory, and how it gets there for good
- *    9 helper    programs we start: environment, descriptors, waiting
- *   10 program   a message handed to one
- *   11 policy    a policy server's word
- *   12 auth      a checkpassword program's word
- *   13 tls       the launcher's, by UCSPI-TLS
- *   14 lists     whose mail we take: domains and users, in mapped files
- *   15 session   one function per verb, in the order a client says them
- *   16 commands  the table, dispatch, the loop
- *   17 options   one table for command line, file, --help and man page
- *   18 main
+ *    4 log       key=value lines to stderr or syslog
+ *    5 helper    programs we start: environment, descriptors, waiting
+ *    6 auth      a checkpassword program's word
+ *    7 policy    a policy server's word
+ *    8 tls       the launcher's, by UCSPI-TLS; XCLIENT and PROXY
+ *    9 lists     whose mail we take: domains and users, in mapped files
+ *   10 net       one buffer each way, all timeouts of the connection
+ *   11 message   the mail being received: its envelope, header and file
+ *   12 maildir   which directory, and how it gets there for good
+ *   13 session   one function per question, and the loop that asks
+ *   14 program   a message handed to one
+ *   15 options   one table for command line, file, --help and man page
+ *   16 main
  *
- * To follow a mail, start at main() at the end and read upwards; or read
- * commands[] and then do_mail, do_rcpt, do_data, maildir_commit.
+ * To follow a mail read sections 10 to 13: session_talk() asks smtp_next(), and
+ * answer_sender(), answer_rcpt(), answer_begin(), answer_store() and
+ * answer_finish() answer; the last has maildir_commit() deliver.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -1463,7 +1467,7 @@ policy_ask(const struct smtp_question *q, struct smtp_policy *p)
 	    policy_fault("policy: closed", 0);
 }
 
-/* ---- 8. tls: have the launcher begin it --------------------------------- */
+/* ---- 8. tls: what stands between the client and us ----------------------- */
 
 /*
  * UCSPI-TLS: the launcher gives us a control descriptor and two that are in

@@ -1265,31 +1265,6 @@ const char *smtp_option_line(const struct smtp_option *o, size_t n,
     struct slice line, const struct smtp_option **found, struct slice *name,
     struct slice *value);
 
-struct smtp_getopt {		/* { 1, 0 } to begin behind argv[0] */
-	size_t		 word;
-	size_t		 letter;	/* within a word of several */
-};
-
-/*
- * smtp_option_next(o, n, argv, at, found, value)
- *
- * Read the next option of a command line, as getopt_long(3) does that keeps
- * the order: "-x", with the value in the same word or the next; several letters
- * in one word; "--name", with "=" and the value behind it, or the value in the
- * next word.  A name may be cut short, where that leaves one option.  "--", a
- * word without "-" in front, and "-" alone end them.
- *
- * o:       n options; those with an arg take a value.
- * argv:    ends in NULL.
- * at:      moved on; at the end it is at the first word behind the options.
- * found:   set; NULL at the end.
- * value:   set; empty for an option that takes none.
- * Returns: NULL, or what is wrong, in words: that is the last call, then.
- */
-const char *smtp_option_next(const struct smtp_option *o, size_t n,
-    char *const *argv, struct smtp_getopt *at, const struct smtp_option **found,
-    const char **value);
-
 /*
  * smtp_put_help(t, o, column)
  *

@@ -53,6 +53,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -4176,39 +4177,78 @@ conf_program(char *const argv[], size_t n)
 	conf.program_once = p.once;
 }
 
+/* Make getopt_long's tables of ours.  Values start at 256, so that none is
+ * taken for one of getopt's own signs. */
+static void
+conf_tables(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 3])
+{
+	size_t n = 0;
+
+	*shorts++ = '+';
+	*shorts++ = ':';
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if (options[i].name[0] != '\0')
+			longs[n++] = (struct option){ options[i].name,
+			    options[i].arg != NULL, NULL, 256 + (int)i };
+		if (options[i].letter == 0)
+			continue;
+		*shorts++ = options[i].letter;
+		if (options[i].arg != NULL)
+			*shorts++ = ':';
+	}
+	longs[n] = (struct option){ 0 };
+	*shorts = '\0';
+}
+
+static void
+conf_option(const struct smtp_option *o, const char *given, const char *value)
+{
+	const char *wrong = conf_set(o, value != NULL ? value : "");
+
+	if (wrong != NULL)
+		die(EXIT_OPTION, "%s: '%s': %s", given, value != NULL ? value :
+		    "", wrong);
+	if (o->letter == 'f')
+		conf_file(value);
+	if (o->letter == 'h')
+		conf_help();
+	if (o->letter != 'V')
+		return;
+	printf("smtpd %s\n", VERSION);
+	quit(EXIT_LEFT);
+}
+
 static void
 conf_read(int argc, char *argv[])
 {
-	struct smtp_getopt at = { 1, 0 };
+	struct option longs[OPTIONS + 1];
+	char shorts[2 * OPTIONS + 3];
 	const struct smtp_option *o;
-	const char *given, *value, *wrong;
+	const char *given;
+	int c;
 
 	if (argc == 0 || argv[0][0] == '-')
 		die(EXIT_OPTION, "started as '%s': the line of the launcher "
 		    "lacks the name of the program, before its options",
 		    argc == 0 ? "" : argv[0]);
+	conf_tables(longs, shorts);
+	opterr = 0;
 	for (;;) {
-		given = argv[at.word];
-		wrong = smtp_option_next(options, OPTIONS, argv, &at, &o,
-		    &value);
-		if (o == NULL && wrong == NULL)
+		given = optind < argc ? argv[optind] : "";
+		c = getopt_long(argc, argv, shorts, longs, NULL);
+		if (c == -1)
 			break;
-		if (wrong == NULL)
-			wrong = conf_set(o, value);
-		if (wrong != NULL)
-			die(EXIT_OPTION, "%s: '%s': %s; see --help", given,
-			    value, wrong);
-		if (o->letter == 'f')
-			conf_file(value);
-		else if (o->letter == 'h')
-			conf_help();
-		else if (o->letter == 'V') {
-			printf("smtpd %s\n", VERSION);
-			quit(EXIT_LEFT);
-		}
+		if (c == ':')
+			die(EXIT_OPTION, "%s: needs a value", given);
+		if (c == '?')
+			die(EXIT_OPTION, "%s: no such option, or one that "
+			    "takes no value; see --help", given);
+		for (o = options; c < 256 && o->letter != c; o++)
+			continue;
+		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
 	}
-	if (argv[at.word] != NULL)
-		conf_program(argv + at.word, (size_t)argc - at.word);
+	if (optind < argc)
+		conf_program(argv + optind, (size_t)(argc - optind));
 }
 
 /* Our own name, if none was given: of one with a dot behind it, the rest. */

@@ -243,40 +243,6 @@ load parse
 	S
 }
 
-@test "command lines: short options, long ones, cut short, and their values" {
-	"$DRIVER" option-next <<-'S'
-		-f			flag --			a letter
-		-fn7			flag number=7 --	two in a word
-		-fn|7			flag number=7 --	a value behind them
-		-n|-f			number=-f --		a value with a hyphen
-		-n|\e			number= --		an empty one
-		-fgf			flag -g flag --		three
-		--flag			flag --			a name
-		--number=7		number=7 --		and a value
-		--number|7		number=7 --		in the next word
-		--number=		number= --		an empty one
-		--num=7=8		number=7=8 --		cut short
-		--n|7			no such 		two begin so
-		--text|a		text=a --		whole, though another begins so
-		--texts|a		texts=a --		the other
-		--tex|a			no such 		which one?
-		-t|a|b|-f		text=a -- b -f		the first word ends them
-		-f|--|-f		flag -- -f		and two hyphens do
-		-f|-|-f			flag -- - -f		and one does
-		\e|-f			--  -f			and an empty word
-		--flag=x		no such 		a flag has no value
-		--flag=			no such 		not an empty one, either
-		-x			no such 		not known
-		-fx			flag no such 		in a word
-		--nope			no such 		not known
-		--Flag			no such 		another case
-		--=x			no such 		no name
-		-n			needs a 		no value
-		-f|--number		flag needs a 		no value
-		---			no such 		three hyphens
-	S
-}
-
 @test "files: a line is a name and a value, a comment, or nothing" {
 	"$DRIVER" option-line <<-'S'
 		number 7		number|7		both

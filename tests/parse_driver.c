@@ -2649,41 +2649,6 @@ say_option(const struct smtp_option *o)
 		say("%s", o->name);
 }
 
-/* a command line: its options, and what is left */
-static void
-do_option_next(struct slice in, const char *param)
-{
-	struct smtp_getopt at = { 1, 0 };
-	const struct smtp_option *o;
-	struct slice part[PARTS];
-	const int n = parts(in, part);
-	char *argv[PARTS + 2];
-	const char *value, *wrong;
-
-	(void)param;
-	argv[0] = NULL;
-	for (int i = 0; i < n; i++)
-		argv[i + 1] = (char *)text_of(PART + i, part[i]);
-	argv[n + 1] = NULL;
-	for (;;) {
-		wrong = smtp_option_next(options, OPTIONS, argv, &at, &o,
-		    &value);
-		if (wrong != NULL) {
-			say("%.8s", wrong);
-			return;
-		}
-		if (o == NULL)
-			break;
-		say_option(o);
-		if (o->arg != NULL)
-			say("=%s", value);
-		say(" ");
-	}
-	say("--");
-	for (; argv[at.word] != NULL; at.word++)
-		say(" %s", argv[at.word]);
-}
-
 /* a line of a file */
 static void
 do_option_line(struct slice in, const char *param)
@@ -2819,7 +2784,6 @@ static const struct {
 	{ "misspelt",		do_misspelt,		false },
 	{ "place",		do_place,		false },
 	{ "option",		do_option,		false },
-	{ "option-next",	do_option_next,		false },
 	{ "option-line",	do_option_line,		false },
 	{ "help",		do_help,		false },
 };

@@ -2640,15 +2640,6 @@ do_option(struct slice in, const char *param)
 		say(" !not again");
 }
 
-static void
-say_option(const struct smtp_option *o)
-{
-	if (o->name[0] == '\0')
-		say("-%c", o->letter);
-	else
-		say("%s", o->name);
-}
-
 /* a line of a file */
 static void
 do_option_line(struct slice in, const char *param)

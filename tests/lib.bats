@@ -4,28 +4,9 @@
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 load helper
+load tree
 
 PAGE=$ROOT/contrib/smtp_parse.3
-
-# a copy of the tree, with its times, so that nothing is built that was
-tree() {
-	need make
-	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES DESTDIR PREFIX \
-	    LIBDIR INCDIR MANDIR CC AR CFLAGS CPPFLAGS LDFLAGS LDLIBS
-	mkdir src
-	(cd "$ROOT" && tar cf - --exclude=./.git --exclude=./run .) |
-	    (cd src && tar xf -)
-}
-
-# mk ARG...: make in the copy
-mk() {
-	make -s -C src "$@" >make.out 2>&1 || { cat make.out; return 1; }
-}
-
-# files DIR: all that is no directory, with its mode
-files() {
-	(cd "$1" && find . -not -type d -printf '%P %m\n' | sort)
-}
 
 # example: the host in the man page
 example() {

@@ -71,7 +71,7 @@ load parse
 @test "values: a delimiter is one visible octet that no address or path has of its own, or none" {
 	delimiter() {
 		case $c in
-		''|[[:cntrl:]' ']|@|\"|\\|/)	row "$x" no ;;
+		''|[[:cntrl:]]|' '|@|\"|\\|/)	row "$x" no ;;
 		*)	row "$x" "$([ "$i" -lt 127 ] && echo yes || echo no)" ;;
 		esac
 	}

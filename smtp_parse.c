@@ -3,10 +3,10 @@
  * in smtp_parse.h.  There are two parts, each to be read by itself.
  *
  * The grammar: slices, text, lines, addresses, programs, policy, neighbours,
- * parameters, options, the message.  It has two floors.  scan_x(in) returns how many
- * octets at the start of in match the rule x, 0 for none.  smtp_parse_x()
- * composes scans, applies the limits, names the error and sets its outputs
- * last.  Only drop() moves a pointer.
+ * parameters, options, the message.  It has two floors.  scan_x(in) returns
+ * how many octets at the start of in match the rule x, 0 for none.
+ * smtp_parse_x() composes scans, applies the limits, names the error and sets
+ * its outputs last.  Only drop() moves a pointer.
  *
  * The session, a machine on top of it, in sections that call no lower one:
  *
@@ -5481,11 +5481,15 @@ static void
 put_delivery(struct smtp_session *s, struct smtp_host *h, unsigned say)
 {
 	const bool own = say == SMTP_OWN && s->own[0] == '2';
-	const bool id = own || say == SMTP_DELIVERED;
+	struct slice id = h->id;
 
+	if (!own && say != SMTP_DELIVERED)
+		id.n = 0;
+	if (id.n > SMTP_ID_MAX)
+		id.n = SMTP_ID_MAX;
 	smtp_put(&h->out, said(s, say));
-	smtp_puts(&h->out, own && h->id.n > 0 ? " " : "");
-	put_line(h, id ? h->id : smtp_slice(""), smtp_slice(""));
+	smtp_puts(&h->out, own && id.n > 0 ? " " : "");
+	put_line(h, id, smtp_slice(""));
 	s->deferred |= class_of(s, say) == '4';
 }
 

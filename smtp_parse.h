@@ -983,7 +983,7 @@ enum smtp_x {			/* attributes of XCLIENT */
 
 struct smtp_xclient {
 	bool		 given[SMTP_X_ATTRIBUTES];
-	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty if not given, or
+	struct slice	 value[SMTP_X_ATTRIBUTES];	/* empty: not given, or
 					 * [UNAVAILABLE], [TEMPUNAVAIL] */
 	unsigned char	 addr[16];	/* ADDR and DESTADDR, if not empty, as
 					 * smtp_parse_ip gives them */
@@ -1700,14 +1700,16 @@ struct smtp_terms {		/* what is offered; may change at any call */
 	bool		 verbose;	/* NOTE each command */
 };
 
-enum { SMTP_OUT_MIN = 2048, SMTP_OWN_MAX = 256 };
+enum { SMTP_OUT_MIN = 2048, SMTP_OWN_MAX = 256, SMTP_ID_MAX = 440 };
 
 struct smtp_host {		/* what a session sees of it: all pointers */
 	struct smtp_terms terms;
 	struct slice	 in;		/* moved past what was used */
 	struct smtp_text out;		/* of SMTP_OUT_MIN octets or more */
 	struct smtp_room room;		/* moved past what was written */
-	struct slice	 id;		/* what it was delivered as: host's */
+	struct slice	 id;		/* what it was delivered as: host's;
+					 * of more than SMTP_ID_MAX octets
+					 * the first are said */
 	struct slice	 address;	/* OUTCOME: the recipient's, for the
 					 * host to set */
 	/* set with a question */

@@ -514,7 +514,7 @@ peer_find(void)
 		peer_from_socket();
 	for (size_t i = 0; i < launched.nskipped; i++)
 		peer_skip(launched.skipped[i]);
-	/* who is named, though not so that we understand it, is not from here */
+	/* who is named, though not so that we understand it, isn't local */
 	peer.local = peer.address.n == 0 && (peer.by_hand ||
 	    (peer.unix_socket && !launched.named));
 }

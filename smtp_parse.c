@@ -4284,12 +4284,13 @@ say_own(struct smtp_session *s, struct slice codes, struct slice words)
 }
 
 /* Is a question open whose answer may have words?  At any other moment what is
- * there may be those of a reply that is not written yet. */
+ * there may be those of a reply that is not written yet; and after HANDSHAKE
+ * nothing is said but by who is behind it. */
 static bool
 takes_words(const struct smtp_session *s)
 {
 	return s->asked >= SMTP_SENDER && s->asked != SMTP_FORGET &&
-	    s->asked != SMTP_CLOSE;
+	    s->asked != SMTP_HANDSHAKE && s->asked != SMTP_CLOSE;
 }
 
 /* Reply-code = ("2" / "4" / "5") %x30-35 DIGIT            (RFC 5321, 4.2) */
@@ -4806,8 +4807,9 @@ auth_wipe(struct smtp_session *s)
 static void
 end(struct smtp_session *s, enum smtp_end why)
 {
-	if (s->told != TOLD_LINE)
-		auth_wipe(s);
+	/* what began as a line may have been part of a password */
+	s->used = s->line_n;
+	auth_wipe(s);
 	/* some were told already what became of the message */
 	if (s->at == SMTP_AT_EACH && s->next > 0)
 		s->fate = s->tally.good > 0 ? SMTP_DELIVERED : SMTP_FAULT;
@@ -5480,14 +5482,15 @@ message_verdict(struct smtp_session *s)
 static void
 put_delivery(struct smtp_session *s, struct smtp_host *h, unsigned say)
 {
+	enum { MOST = 512 - 3 };	/* but a blank and CRLF (4.5.3.1.5) */
 	const bool own = say == SMTP_OWN && s->own[0] == '2';
-	struct slice id = h->id;
+	struct slice text = said(s, say), id = h->id;
 
 	if (!own && say != SMTP_DELIVERED)
 		id.n = 0;
-	if (id.n > SMTP_ID_MAX)
-		id.n = SMTP_ID_MAX;
-	smtp_put(&h->out, said(s, say));
+	if (id.n > MOST - text.n)
+		id.n = MOST - text.n;
+	smtp_put(&h->out, text);
 	smtp_puts(&h->out, own && id.n > 0 ? " " : "");
 	put_line(h, id, smtp_slice(""));
 	s->deferred |= class_of(s, say) == '4';
@@ -5870,7 +5873,7 @@ patience(const struct smtp_session *s)
 	if (s->at == SMTP_AT_OPENING)
 		/* an empty line, or the PROXY protocol's second version */
 		return s->opening_n > 0 && s->opening[0] == '\r';
-	return s->lf && (s->at == SMTP_AT_LINE || in_auth(s));
+	return s->lf && !s->heard && (s->at == SMTP_AT_LINE || in_auth(s));
 }
 
 /* What the first octets are; who speaks another protocol is sent away before
@@ -5966,15 +5969,23 @@ go_forget(struct smtp_session *s, struct smtp_host *h)
 	return SMTP_FORGET;
 }
 
+/* Is there room for any reply? */
+static bool
+has_room(const struct smtp_host *h)
+{
+	enum { REPLY_MAX = 1280 };	/* EHLO's, with the longest hostname */
+
+	return h->out.size - h->out.n >= REPLY_MAX;
+}
+
 /* Go on, as far as it goes without an answer. */
 static enum smtp_ask
 go(struct smtp_session *s, struct smtp_host *h)
 {
-	enum { REPLY_MAX = 1280 };	/* EHLO's, with the longest hostname */
 	const bool done = s->at == SMTP_AT_END && s->say == SAY_NONE;
 
-	if (h->out.size - h->out.n < REPLY_MAX && !done)
-		return SMTP_INPUT;
+	if (!done && !has_room(h))
+		return SMTP_FLUSH;
 	if (s->say != SAY_NONE)
 		return go_say(s, h);
 	if (s->forget)
@@ -6105,11 +6116,19 @@ static enum smtp_ask
 take_answer(struct smtp_session *s, struct smtp_host *h,
     enum smtp_reply answer)
 {
+	/* what cannot be sent is not said */
+	if (s->asked == SMTP_FLUSH && s->at == SMTP_AT_END &&
+	    (answer == SMTP_GONE || !has_room(h)))
+		s->say = SAY_NONE;
 	if (s->at == SMTP_AT_END || ends(s, h, answer))
 		return SMTP_NOTHING;
 	switch (s->asked) {
 	case SMTP_INPUT:
 		return after_input(s, h, answer);
+	case SMTP_FLUSH:
+		if (answer != SMTP_YES || !has_room(h))
+			gone(s);
+		return SMTP_NOTHING;
 	case SMTP_BEGIN:
 		return after_begin(s, h, answer);
 	case SMTP_STORE:
@@ -6151,7 +6170,7 @@ smtp_next(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 	while (next == SMTP_NOTHING)
 		next = go(s, h);
 	s->asked = (unsigned char)next;
-	h->patience = next == SMTP_INPUT && h->in.n == 0 ? patience(s) : 0;
+	h->patience = next == SMTP_INPUT ? patience(s) : 0;
 	return next;
 }
 

@@ -1560,14 +1560,14 @@ void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
  *
  * 	while ((ask = smtp_next(&s, &h, answer)) != SMTP_CLOSE) {
  * 		answer = SMTP_FAULT;
- * 		if (ask == SMTP_INPUT) {
+ * 		if (ask == SMTP_INPUT || ask == SMTP_FLUSH) {
  * 			n = write(1, out, h.out.n);
  * 			h.out.n = 0;
- * 			if (n >= 0 && h.in.n == 0)
+ * 			if (n >= 0 && ask == SMTP_INPUT)
  * 				n = read(0, in, sizeof(in));
- * 			if (n > 0 && h.in.n == 0)
+ * 			if (n > 0 && ask == SMTP_INPUT)
  * 				h.in = (struct slice){ in, (size_t)n };
- * 			answer = h.in.n > 0 ? SMTP_YES : SMTP_GONE;
+ * 			answer = n > 0 ? SMTP_YES : SMTP_GONE;
  * 		} else if (ask == SMTP_BEGIN) {
  * 			h.room = (struct smtp_room){ mail, sizeof(mail) };
  * 			answer = SMTP_YES;
@@ -1590,8 +1590,8 @@ void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
  *    buffer is looked at when the buffer has moved on: so could a password
  *    get into a log, as the text of another line.
  * 2. It fails closed.  An answer of 0, or one that does not fit the question,
- *    is SMTP_FAULT (451); of INPUT it is SMTP_GONE.  A question that a host
- *    does not know accepts nothing.
+ *    is SMTP_FAULT (451); of INPUT and FLUSH it is SMTP_GONE.  A question
+ *    that a host does not know accepts nothing.
  * 3. A failure sticks.  After BEGIN or STORE was refused, or the message found
  *    too big, neither STORE nor FINISH is asked, and no 2xx is said of it: a
  *    later success would hide a hole in the mail.
@@ -1611,8 +1611,10 @@ void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
  */
 enum smtp_ask {			/* behind the colon: what SMTP_YES says */
 	SMTP_NOTHING,	/* never asked */
-	SMTP_INPUT,	/* send all of out; then, if in is empty, wait: in has
-			 * more.  Or SMTP_LATE, GONE, TIMEOUT, SHUTDOWN */
+	SMTP_INPUT,	/* in is empty: send all of out, wait: in has more.
+			 * Or SMTP_LATE, GONE, TIMEOUT, SHUTDOWN */
+	SMTP_FLUSH,	/* out is full: send all of it.  It is empty.  Or
+			 * SMTP_GONE, TIMEOUT, SHUTDOWN */
 	SMTP_PAUSE,	/* h->user or his password was wrong: send all of out,
 			 * wait a second.  It is over */
 	SMTP_NOTE,	/* no question, a log's: see enum smtp_note */
@@ -1700,7 +1702,7 @@ struct smtp_terms {		/* what is offered; may change at any call */
 	bool		 verbose;	/* NOTE each command */
 };
 
-enum { SMTP_OUT_MIN = 2048, SMTP_OWN_MAX = 256, SMTP_ID_MAX = 440 };
+enum { SMTP_OUT_MIN = 2048, SMTP_OWN_MAX = 256 };
 
 struct smtp_host {		/* what a session sees of it: all pointers */
 	struct smtp_terms terms;
@@ -1708,8 +1710,8 @@ struct smtp_host {		/* what a session sees of it: all pointers */
 	struct smtp_text out;		/* of SMTP_OUT_MIN octets or more */
 	struct smtp_room room;		/* moved past what was written */
 	struct slice	 id;		/* what it was delivered as: host's;
-					 * of more than SMTP_ID_MAX octets
-					 * the first are said */
+					 * said as far as a reply of 512
+					 * octets has room for it */
 	struct slice	 address;	/* OUTCOME: the recipient's, for the
 					 * host to set */
 	/* set with a question */
@@ -1862,8 +1864,7 @@ struct smtp_session {		/* for all to read, smtp_next() to write */
  *
  * s:       all zero, to begin; then the caller keeps his hands off.
  * h:       terms, out and the caller's buffers set; see each question.  Where
- *          in is empty, or less is left in out than a reply may take, it asks
- *          INPUT.
+ *          less is left in out than a reply may take, it asks FLUSH.
  * answer:  to the last question.  Of the first call, and to NOTE, FORGET and
  *          CLOSE, it is not looked at; but SMTP_GONE, SHUTDOWN and TIMEOUT
  *          end the session whatever was asked, of HANDSHAKE without a word.
@@ -1878,8 +1879,8 @@ enum smtp_ask smtp_next(struct smtp_session *s, struct smtp_host *h,
  * smtp_own(s, code, enhanced, words)
  *
  * An answer in words of the host's own: "250", "2.0.0", "Delivered as ID".  A
- * 421 ends the session.  A 2xx fits FINISH and OUTCOME only; and INPUT, PAUSE,
- * NOTE and FORGET take no words.
+ * 421 ends the session.  A 2xx fits FINISH and OUTCOME only; and INPUT, FLUSH,
+ * PAUSE, NOTE, FORGET and HANDSHAKE take no words.
  *
  * code:     three digits, the first of them 2, 4 or 5.
  * enhanced: an enhanced code (RFC 3463) of that class.

@@ -3053,8 +3053,6 @@ answer_input(void)
 {
 	enum smtp_reply answer;
 
-	if (host.in.n > 0)
-		return net_flush() ? net_look() : SMTP_GONE;
 	net.prompt = peer.terminal && (session.at == SMTP_AT_OPENING ||
 	    session.at == SMTP_AT_LINE) ? "> " : NULL;
 	answer = net_fill(host.patience * (int64_t)1000);
@@ -3482,6 +3480,8 @@ session_answer(enum smtp_ask ask)
 	switch (ask) {
 	case SMTP_INPUT:
 		return answer_input();
+	case SMTP_FLUSH:
+		return net_flush() ? net_look() : SMTP_GONE;
 	case SMTP_PAUSE:
 		return net_flush() ? answer_pause() : SMTP_GONE;
 	case SMTP_NOTE:

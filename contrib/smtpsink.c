@@ -126,8 +126,8 @@ static enum smtp_reply
 answer_of(struct client *c)
 {
 	switch (c->ask) {
-	case SMTP_INPUT:
-		return flushed(c) && c->h.in.n > 0 ? SMTP_YES : LATER;
+	case SMTP_FLUSH:
+		return flushed(c) ? SMTP_YES : LATER;
 	case SMTP_SENDER:
 		c->envelope = SMTP_TEXT(c->text);
 		return mail_address(c, "from=<");
@@ -141,10 +141,11 @@ answer_of(struct client *c)
 		return mail_store(c);
 	case SMTP_FORGET:
 		return mail_forget(c);
+	case SMTP_INPUT:
 	case SMTP_FINISH:
 	case SMTP_CLOSE:
 		flushed(c);		/* no reply waits for a sync */
-		return LATER;		/* of deliver() and sweep() */
+		return LATER;		/* of hear(), deliver(), sweep() */
 	default:
 		return SMTP_FAULT;	/* nothing else is offered */
 	}

@@ -187,24 +187,30 @@ static const struct set {
 	const char	*name;
 	bool		 more;		/* all rows are fed */
 	bool		 starttls;	/* and what it makes of the terms */
+	bool		 full;		/* out has room for one reply */
 	struct smtp_terms terms;
 } sets[] = {
-	{ "plain", true, false, { .errors = 1 } },
-	{ "junk", false, false, { .junk = 2 } },
-	{ "lmtp", true, false, { .lmtp = true, .errors = 1 } },
-	{ "starttls", false, true, { .tls = true, .errors = 1 } },
-	{ "auth", false, false, { .auth = true, .auth_now = true,
+	{ "plain", true, false, false, { .errors = 1 } },
+	{ "junk", false, false, false, { .junk = 2 } },
+	{ "lmtp", true, false, false, { .lmtp = true, .errors = 1 } },
+	{ "starttls", false, true, false, { .tls = true, .errors = 1 } },
+	{ "auth", false, false, false, { .auth = true, .auth_now = true,
 	    .errors = 1 } },
-	{ "xclient", false, false, { .xclient = true, .errors = 1 } },
-	{ "all", false, true, { .tls = true, .auth = true, .xclient = true } },
-	{ "needs_tls", false, true, { .tls = true, .needs_tls = true,
+	{ "xclient", false, false, false, { .xclient = true, .errors = 1 } },
+	{ "all", false, true, false, { .tls = true, .auth = true,
+	    .xclient = true } },
+	{ "needs_tls", false, true, false, { .tls = true, .needs_tls = true,
 	    .auth = true } },
-	{ "needs_login", false, false, { .needs_login = true, .auth = true,
-	    .auth_now = true, .xclient = true } },
-	{ "by_hand", true, false, { .by_hand = true, .terminal = true } },
-	{ "normalize", true, false, { .normalize = true } },
-	{ "verbose", false, false, { .verbose = true, .lmtp = true,
+	{ "needs_login", false, false, false, { .needs_login = true,
+	    .auth = true, .auth_now = true, .xclient = true } },
+	{ "by_hand", true, false, false, { .by_hand = true,
+	    .terminal = true } },
+	{ "normalize", true, false, false, { .normalize = true } },
+	{ "verbose", false, false, false, { .verbose = true, .lmtp = true,
 	    .auth = true, .auth_now = true, .junk = 2 } },
+	{ "full", true, false, true, { .errors = 1 } },
+	{ "full_lmtp", true, false, true, { .lmtp = true, .errors = 1 } },
+	{ "full_auth", false, true, true, { .tls = true, .auth = true } },
 };
 
 enum { SETS = sizeof(sets) / sizeof(sets[0]) };
@@ -1208,7 +1214,8 @@ host_sets(struct state *at, struct smtp_host *h, unsigned step, char *room)
 
 	at->c.tls |= handshake;
 	h->terms = terms_of(at->c.tls);
-	h->out = (struct smtp_text){ .p = out, .size = sizeof(out) };
+	h->out = (struct smtp_text){ .p = out, .size = set->full ? FULL :
+	    sizeof(out) };
 	h->id = smtp_slice("ID");
 	h->address = smtp_slice("");
 	if (at->w.begun && !at->w.failed)
@@ -1301,10 +1308,10 @@ print_text(const char *who, struct slice s)
 static const char *
 ask_name(unsigned ask)
 {
-	static const char *const names[] = { "NOTHING", "INPUT", "PAUSE",
-	    "NOTE", "SENDER", "RCPT", "VRFY", "BEGIN", "STORE", "FINISH",
-	    "OUTCOME", "FORGET", "PASSWORD", "STARTTLS", "HANDSHAKE",
-	    "XCLIENT", "CLOSE" };
+	static const char *const names[] = { "NOTHING", "INPUT", "FLUSH",
+	    "PAUSE", "NOTE", "SENDER", "RCPT", "VRFY", "BEGIN", "STORE",
+	    "FINISH", "OUTCOME", "FORGET", "PASSWORD", "STARTTLS",
+	    "HANDSHAKE", "XCLIENT", "CLOSE" };
 
 	return ask < sizeof(names) / sizeof(names[0]) ? names[ask] : "?";
 }
@@ -1389,8 +1396,8 @@ ends_by(unsigned node, unsigned answer, const char *codes)
 		if (told.broken != MUST_FORM)
 			broken(told.broken, node, way, calls + 1);
 		other |= told.next != SMTP_NOTE && told.next != SMTP_FORGET &&
-		    told.next != SMTP_CLOSE && (codes != NULL ||
-		    told.next != SMTP_INPUT);
+		    told.next != SMTP_FLUSH && told.next != SMTP_CLOSE &&
+		    (codes != NULL || told.next != SMTP_INPUT);
 		said += has(told.out, told.out_n, codes != NULL ? codes :
 		    "421");
 	} while (told.next != SMTP_CLOSE && ++calls < CALLS);

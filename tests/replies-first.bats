@@ -174,3 +174,55 @@ def begin(over):
 		[ "$(wc -l <writes)" = 5 ]
 	done
 }
+
+@test "replies first: a command has one reply, wherever among the others it fills what is sent" {
+	live "$SMTPD" "${OPTS[@]}" --auth /bin/true --secured <<-'P'
+		import sys
+		import time
+		import live
+		FULL = 32768 - 1280	# octets that are kept before they are sent
+
+		def begun(ehlos, noops, tail):
+		    s = live.Session(sys.argv[1:], 'socket')
+		    s.send(ehlos * b'EHLO x\r\n' + noops * b'NOOP\r\n' + tail)
+		    return s
+
+		s = begun(1, 0, b'QUIT\r\n')
+		s.ended()
+		said = s.sock.recv(4096)
+		greeting = said.index(b'\n') + 1
+		ehlo = said.index(b'250 HELP\r\n') + 10 - greeting
+		ehlos = (FULL - greeting) // ehlo
+		about = (FULL - greeting - ehlos * ehlo) // 14
+		for tail in b'NO\nOP\r\n', b'AUTH FOO\nx\r\n':
+		    held = [(n, begun(ehlos, n, tail))
+		        for n in range(max(0, about - 8), about + 4)]
+		    time.sleep(1.4)
+		    for n, s in held:
+		        for _ in range(1 + ehlos + n):
+		            if s.reply(8) not in ('220', '250', '250/2.0.0'):
+		                live.fail(n, tail)
+		        if not s.reply(8).startswith('50'):
+		            live.fail(n, tail)
+		        s.lines('QUIT')
+		        s.expect('221/2.0.0', 8, n)
+		        if s.ended() != 0:
+		            live.fail(n, tail, s.child.returncode)
+		        s.close()
+	P
+}
+
+@test "replies first: a thousand recipients are each told at once, over LMTP" {
+	live "$SMTPD" "${OPTS[@]}" --lmtp <<-'P'
+		import sys
+		import live
+		s = live.Session(sys.argv[1:], 'socket')
+		s.expect('220', 8)
+		s.lines('LHLO c.example', 'MAIL FROM:<a@c.example>',
+		    *['RCPT TO:<u%d@example.org>' % n for n in range(1000)], 'DATA')
+		s.expect('250 250/2.1.0' + 1000 * ' 250/2.1.5' + ' 354', 8)
+		s.send(b'a bare\nLF\r\n.\r\n')
+		s.expect(1000 * ' 550/5.5.2', 8)
+		s.close()
+	P
+}

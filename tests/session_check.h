@@ -78,7 +78,7 @@ struct answer {
 	size_t		 room;		/* for BEGIN and STORE */
 };
 
-enum { ROOM = 4096 };
+enum { ROOM = 4096, FULL = 1280 };	/* so much of out: one reply */
 
 static const struct answer answers[] = {
 	{ SMTP_YES, NULL, ROOM },
@@ -166,8 +166,9 @@ answer_codes(enum smtp_ask ask, const struct answer *a)
 {
 	const bool sender = ask == SMTP_SENDER;
 	const bool outcome = ask == SMTP_FINISH || ask == SMTP_OUTCOME;
-	const bool takes_words = ask != SMTP_INPUT && ask != SMTP_PAUSE &&
-	    ask != SMTP_NOTE && ask != SMTP_FORGET && ask != SMTP_CLOSE;
+	const bool takes_words = ask != SMTP_INPUT && ask != SMTP_FLUSH &&
+	    ask != SMTP_PAUSE && ask != SMTP_NOTE && ask != SMTP_FORGET &&
+	    ask != SMTP_HANDSHAKE && ask != SMTP_CLOSE;
 	const bool yes = a->reply == SMTP_YES && (a->room > 1 ||
 	    (ask != SMTP_BEGIN && ask != SMTP_STORE));
 
@@ -333,7 +334,8 @@ watch_answer(struct watch *w, const struct answer *a)
 	const bool is_yes = a->reply == SMTP_YES;
 
 	w->bye |= a->reply == SMTP_GONE ||
-	    ((ask == SMTP_INPUT || ask == SMTP_HANDSHAKE) && !is_yes) ||
+	    ((ask == SMTP_INPUT || ask == SMTP_FLUSH ||
+	    ask == SMTP_HANDSHAKE) && !is_yes) ||
 	    strncmp(answer_codes(ask, a), "421", 3) == 0;
 	switch (ask) {
 	case SMTP_SENDER:
@@ -403,7 +405,9 @@ watch_ask(struct watch *w, const struct smtp_session *s,
 
 	broken = must(broken, MUST_421, !(w->over || w->bye) ||
 	    next == SMTP_NOTE || next == SMTP_FORGET || next == SMTP_CLOSE ||
-	    (!w->over && next == SMTP_INPUT));
+	    (!w->over && (next == SMTP_INPUT || next == SMTP_FLUSH)));
+	broken = must(broken, MUST_ASK, next != SMTP_INPUT || h->in.n == 0);
+	broken = must(broken, MUST_ASK, next != SMTP_FLUSH || h->out.n > 0);
 	switch (next) {
 	case SMTP_SENDER:
 		broken = must(broken, MUST_ASK, !w->forget && (!h->terms.

@@ -6,7 +6,8 @@
  * A dialogue begins with "# what it shows", and each of its lines says one
  * thing:
  *
- *	terms WORD...		lmtp, tls, auth, ..., or errors=2, size=9
+ *	terms WORD...		lmtp, tls, auth, ..., or errors=2, size=9; long:
+ *				the ID and own words are
  *	answer ASK WORD...	the answers to this question, first to last; the
  *				last one goes on (YES, if none is told)
  *	C: text			what the client sends, with CRLF behind it; \n,
@@ -17,8 +18,10 @@
  *	end WORD		why it was closed (smtp_end_word)
  *
  * All that the client sends is sent at once, then cut in two at each octet,
- * then octet by octet.  No reply line may be left over.  What does not come out
- * so is printed, and the exit status is 1.
+ * then octet by octet; each way once with room for all replies, and once for
+ * one at a time.  No reply line may be left over or too long, and at the end
+ * no line may be left in the session.  What does not come out so is printed,
+ * and the exit status is 1.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +29,8 @@
 
 #include "smtp_parse.h"
 
-enum { LINE = 4096, LINES = 400, MOST = 1 << 16, ROOM = 4096 };
+enum { LINE = 4096, LINES = 400, MOST = 1 << 16, ROOM = 4096, REPLIES = 4096,
+    REPLY = 1280 };
 
 struct dialogue {
 	char		 name[LINE];
@@ -34,6 +38,7 @@ struct dialogue {
 	unsigned	 lines;
 	char		 in[MOST];
 	size_t		 in_n;
+	struct slice	 id, words;
 };
 
 struct came {			/* of it */
@@ -42,11 +47,12 @@ struct came {			/* of it */
 	char		 stored[MOST];
 	size_t		 out_n, notes_n, stored_n;
 	const char	*end;
+	bool		 kept;		/* something of a line */
 };
 
-static const char *const asks[] = { "NOTHING", "INPUT", "PAUSE", "NOTE",
-    "SENDER", "RCPT", "VRFY", "BEGIN", "STORE", "FINISH", "OUTCOME", "FORGET",
-    "PASSWORD", "STARTTLS", "HANDSHAKE", "XCLIENT", "CLOSE" };
+static const char *const asks[] = { "NOTHING", "INPUT", "FLUSH", "PAUSE",
+    "NOTE", "SENDER", "RCPT", "VRFY", "BEGIN", "STORE", "FINISH", "OUTCOME",
+    "FORGET", "PASSWORD", "STARTTLS", "HANDSHAKE", "XCLIENT", "CLOSE" };
 
 static const char *const replies[] = { "FAULT", "YES", "LATE", "GONE", "EACH",
     "OWN", "DELIVERED", "DRY", "SHUTDOWN", "TIMEOUT", "NO_LINKS",
@@ -92,8 +98,9 @@ add_text(char *to, size_t *n, const char *text, const char *end)
 }
 
 static void
-term(struct smtp_terms *t, const char *word)
+term(struct dialogue *d, struct smtp_terms *t, const char *word)
 {
+	static char text[700];
 	const char *number = strchr(word, '=');
 	const uint64_t v = number == NULL ? 0 : strtoull(number + 1, NULL, 10);
 	const struct { const char *name; bool *flag; } flags[] = {
@@ -110,7 +117,10 @@ term(struct smtp_terms *t, const char *word)
 			*flags[i].flag = true;
 			return;
 		}
-	if (strncmp(word, "size=", 5) == 0)
+	if (strcmp(word, "long") == 0) {
+		memset(text, 'x', sizeof(text));
+		d->id = d->words = (struct slice){ text, sizeof(text) };
+	} else if (strncmp(word, "size=", 5) == 0)
 		t->size = v;
 	else if (strncmp(word, "recipients=", 11) == 0)
 		t->recipients = v;
@@ -123,7 +133,7 @@ term(struct smtp_terms *t, const char *word)
 }
 
 static struct smtp_terms
-terms_of(const struct dialogue *d)
+terms_of(struct dialogue *d)
 {
 	struct smtp_terms t = { .hostname = smtp_slice("s.example"),
 	    .recipients = 100, .errors = 20 };
@@ -135,7 +145,7 @@ terms_of(const struct dialogue *d)
 		strncpy(line, d->line[i] + 6, LINE);
 		for (char *w = strtok(line, " "); w != NULL;
 		    w = strtok(NULL, " "))
-			term(&t, w);
+			term(d, &t, w);
 	}
 	return t;
 }
@@ -166,18 +176,20 @@ answer_of(const struct dialogue *d, struct smtp_session *s, enum smtp_ask ask,
 		return SMTP_YES;
 	if (last[3] == ':')
 		return smtp_own(s, (struct slice){ last, 3 },
-		    smtp_slice(last + 4), smtp_slice("Words"));
+		    smtp_slice(last + 4), d->words);
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
 		if (strcmp(last, replies[i]) == 0)
 			return (enum smtp_reply)i;
 	die("no such answer", last);
 }
 
-/* Where it is cut: octets to begin with, and then so many at once. */
+/* Where it is cut: octets to begin with, and then so many at once; and so many
+ * octets of replies have room. */
 static void
-hold(const struct dialogue *d, size_t cut, size_t then, struct came *came)
+hold(struct dialogue *d, size_t cut, size_t then, size_t size,
+    struct came *came)
 {
-	static char out[4096], room[ROOM];
+	static char out[REPLIES], room[ROOM];
 	static struct smtp_session s;
 	static struct smtp_host h;
 	unsigned asked[SMTP_CLOSE + 1] = { 0 };
@@ -188,8 +200,11 @@ hold(const struct dialogue *d, size_t cut, size_t then, struct came *came)
 
 	memset(&s, 0, sizeof(s));
 	memset(came, 0, sizeof(*came));
-	h = (struct smtp_host){ .out = SMTP_TEXT(out), .id = smtp_slice("ID"),
+	d->id = smtp_slice("ID");
+	d->words = smtp_slice("Words");
+	h = (struct smtp_host){ .out = { .p = out, .size = size },
 	    .terms = terms_of(d) };
+	h.id = d->id;
 	do {
 		h.out.n = 0;
 		ask = smtp_next(&s, &h, answer);
@@ -222,6 +237,9 @@ hold(const struct dialogue *d, size_t cut, size_t then, struct came *came)
 		}
 	} while (ask != SMTP_CLOSE);
 	came->end = smtp_end_word((enum smtp_end)s.end);
+	for (n = 0; n < sizeof(s.line) && s.line[n] == '\0'; n++)
+		continue;
+	came->kept = n < sizeof(s.line);
 }
 
 /* the next line of what came, if it begins so */
@@ -230,7 +248,8 @@ next_is(char **at, const char *begins)
 {
 	char *end = strstr(*at, "\r\n");
 
-	if (end == NULL || strncmp(*at, begins, strlen(begins)) != 0)
+	if (end == NULL || end - *at > 510 ||
+	    strncmp(*at, begins, strlen(begins)) != 0)
 		return false;
 	*at = end + 2;
 	return true;
@@ -270,7 +289,10 @@ as_written(const struct dialogue *d, struct came *came, const char *how)
 		printf("%s, %s: stored:\n%s\n", d->name, how, came->stored);
 		return false;
 	}
-	return is;
+	if (is && came->kept)
+		printf("%s, %s: a line is left in the session\n", d->name,
+		    how);
+	return is && !came->kept;
 }
 
 /* 0 if it came out so, however it is cut */
@@ -279,15 +301,20 @@ check(struct dialogue *d, unsigned *held)
 {
 	static struct came came;
 	char how[64];
+	size_t size;
 
 	for (unsigned i = 0; i < d->lines; i++)
 		if (strncmp(d->line[i], "C: ", 3) == 0)
 			add_text(d->in, &d->in_n, d->line[i] + 3, "\r\n");
-	for (size_t cut = 0; cut <= d->in_n; cut++) {
+	for (size_t i = 0; i < 2 * (d->in_n + 1); i++) {
+		const size_t cut = i / 2;
+
+		size = i % 2 == 0 ? REPLIES : REPLY;
 		/* 0 is whole, the last one octet by octet */
 		hold(d, cut < d->in_n ? cut : 1, cut < d->in_n || cut == 0 ?
-		    d->in_n + 1 : 1, &came);
-		(void)snprintf(how, sizeof(how), "cut at %zu", cut);
+		    d->in_n + 1 : 1, size, &came);
+		(void)snprintf(how, sizeof(how), "cut at %zu, %zu octets of "
+		    "replies", cut, size);
 		if (!as_written(d, &came, how))
 			return 1;
 		++*held;

@@ -41,7 +41,7 @@ run_asked(struct run *r, const struct smtp_host *h, enum smtp_ask ask)
 {
 	if (ask == SMTP_STORE)
 		keep(r->stored, &r->stored_n, h->stored);
-	else if (ask != SMTP_INPUT && r->asked_n < MOST)
+	else if (ask != SMTP_INPUT && ask != SMTP_FLUSH && r->asked_n < MOST)
 		r->asked[r->asked_n++] = (unsigned char)ask;
 	if (ask == SMTP_FINISH)
 		r->finished = r->stored_n;
@@ -80,8 +80,9 @@ answer_of(const unsigned char *how, enum smtp_ask ask, size_t number)
 {
 	const unsigned char c = how[4 + number % (HOW - 4)];
 
-	if (ask == SMTP_INPUT || ask == SMTP_STORE || ask == SMTP_NOTE ||
-	    ask == SMTP_FORGET || ask == SMTP_PAUSE || c < 160)
+	if (ask == SMTP_INPUT || ask == SMTP_FLUSH || ask == SMTP_STORE ||
+	    ask == SMTP_NOTE || ask == SMTP_FORGET || ask == SMTP_PAUSE ||
+	    c < 160)
 		return &answers[A_YES];
 	return &answers[c % ANSWERS];
 }
@@ -105,7 +106,8 @@ run(struct run *r, const unsigned char *how, struct slice in, unsigned way)
 	const struct answer *a = &answers[A_YES];
 	enum smtp_ask ask = SMTP_NOTHING;
 	enum smtp_reply reply = SMTP_YES;
-	size_t pieces = 0, questions = 0, fed;
+	struct slice said;
+	size_t pieces = 0, questions = 0, fed, sent;
 
 	memset(&s, 0, sizeof(s));
 	memset(r, 0, sizeof(*r));
@@ -114,15 +116,21 @@ run(struct run *r, const unsigned char *how, struct slice in, unsigned way)
 		MUST(calls < CALLS);
 		h.terms = terms_of(how, s.tls ||
 		    (ask == SMTP_HANDSHAKE && reply == SMTP_YES));
-		h.out.n = 0;
+		/* one way, what is written stays until it must go */
+		if (way != 2 || ask == SMTP_INPUT || ask == SMTP_FLUSH ||
+		    ask == SMTP_PAUSE || ask == SMTP_HANDSHAKE)
+			h.out.n = 0;
+		sent = h.out.n;
 		ask = smtp_next(&s, &h, reply);
-		MUST(watch_call(&w, &s, &h, a, ask, smtp_written(&h.out),
-		    NULL, NULL, NULL) == MUST_FORM);
+		said = (struct slice){ out + sent, h.out.n - sent };
+		MUST(watch_call(&w, &s, &h, a, ask, said, NULL, NULL, NULL) ==
+		    MUST_FORM);
 		MUST(!h.out.cut);
-		keep(r->out, &r->out_n, smtp_written(&h.out));
+		keep(r->out, &r->out_n, said);
 		run_asked(r, &h, ask);
 		a = answer_of(how, ask, questions);
-		questions += ask != SMTP_INPUT && ask != SMTP_STORE;
+		questions += ask != SMTP_INPUT && ask != SMTP_FLUSH &&
+		    ask != SMTP_STORE;
 		if (ask == SMTP_OUTCOME)
 			h.address = smtp_slice("rcpt@s.example");
 		/* a handshake comes when all that was in clear is known */

@@ -6197,3 +6197,49 @@ smtp_put_protocol(struct smtp_text *t, const struct smtp_session *s,
 	smtp_puts(t, !plain && terms->encrypted ? "S" : "");
 	smtp_puts(t, !plain && s->login_n > 0 ? "A" : "");
 }
+
+/* what a session does, in a word */
+static const char *
+state_word(const struct smtp_session *s)
+{
+	static const char at[][9] = { [SMTP_AT_START] = "START",
+	    [SMTP_AT_BODY] = "DATA", [SMTP_AT_CHUNK] = "BDAT",
+	    [SMTP_AT_PLAIN] = "AUTH", [SMTP_AT_USER] = "AUTH",
+	    [SMTP_AT_PASSWORD] = "AUTH", [SMTP_AT_HANDSHAKE] = "STARTTLS",
+	    [SMTP_AT_END] = "QUIT" };
+
+	switch (s->asked) {
+	case SMTP_FINISH:
+	case SMTP_OUTCOME:
+		return "DELIVER";
+	case SMTP_PASSWORD:
+	case SMTP_PAUSE:
+		return "AUTH";
+	}
+	if (s->at < sizeof(at) / sizeof(at[0]) && at[s->at][0] != '\0')
+		return at[s->at];
+	return s->state == S_IDLE ? "HELO" : s->state == S_MAIL ? "MAIL" :
+	    s->state == S_BDAT ? "BDAT" : (s->state & S_TXN) != 0 ? "RCPT" :
+	    "START";
+}
+
+void
+smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
+    struct slice address)
+{
+	smtp_put_client(t, address, smtp_slice(""));
+	smtp_puts(t, " ");
+	smtp_puts(t, state_word(s));
+	if ((s->state & S_TXN) == 0)
+		return;
+	smtp_puts(t, " ");
+	smtp_put_number(t, s->rcpts);
+	smtp_puts(t, " rcpt");
+	if (s->asked != SMTP_FINISH && s->asked != SMTP_OUTCOME &&
+	    s->at != SMTP_AT_BODY && s->at != SMTP_AT_CHUNK &&
+	    s->state != S_BDAT)
+		return;
+	smtp_puts(t, " ");
+	smtp_put_number(t, s->data.octets);
+	smtp_puts(t, " bytes");
+}

@@ -1908,6 +1908,19 @@ struct slice smtp_reply_text(enum smtp_reply answer);
 const char *smtp_end_word(enum smtp_end why);
 
 /*
+ * smtp_put_state(t, s, address)
+ *
+ * Append what a session does, in a line: "[192.0.2.7] DATA 3 rcpt 48213 bytes".
+ * The word is START, HELO, MAIL, RCPT, DATA, BDAT, AUTH, STARTTLS, DELIVER or
+ * QUIT: the step that was taken last.  In a transaction the recipients that
+ * were accepted follow, and, once a message has begun, its octets so far.
+ *
+ * address: of the client; empty is "unknown".
+ */
+void smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
+    struct slice address);
+
+/*
  * smtp_put_protocol(t, s, terms)
  *
  * Write the protocol's name for a Received field (RFC 3848; RFC 6531, 4.3).

@@ -17,8 +17,8 @@
  * The sections, lowest first; nothing calls downwards:
  *
  *    1 conf      options and limits; constant once main() has read them
- *    2 wait      the one place where we do, signals, the watchdog
- *    3 peer      who the client is, and what stdin and stderr are
+ *    2 peer      who the client is, and what stdin and stderr are
+ *    3 wait      the one place where we do, and what is seen of us meanwhile
  *    4 log       key=value lines to stderr or syslog
  *    5 helper    programs we start: environment, descriptors, waiting
  *    6 auth      a checkpassword program's word
@@ -184,136 +184,7 @@ static struct {
 static struct smtp_session session __attribute__((aligned(4096)));
 static struct smtp_host host;
 
-/* ---- 2. wait: the one place where we do --------------------------------- */
-
-/*
- * Signals are blocked everywhere but in ppoll(2): none is lost between a look
- * and a wait, and none comes between the dot and its reply.  Where a single
- * call blocks for good, on the server of a network file system that is dead,
- * alarm(2) ends the session, an hour after it last came by here.
- */
-static volatile sig_atomic_t terminated;	/* SIGTERM has come */
-static volatile sig_atomic_t woken;	/* another that ends a call has */
-
-static struct {
-	sigset_t	 mask;		/* while we wait: nothing is blocked */
-	int64_t		 armed;		/* when the alarm was set */
-	bool		 timer;		/* it is set to something else */
-} waiting;
-
-static void
-on_signal(int sig)
-{
-	if (sig == SIGALRM || sig == SIGCHLD)
-		woken = 1;
-	else
-		terminated = 1;
-}
-
-static void
-signal_set(int sig, void (*handler)(int))
-{
-	struct sigaction sa = { .sa_handler = handler };
-
-	sigaction(sig, &sa, NULL);
-}
-
-/* Milliseconds, of a clock that nobody sets. */
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void
-watchdog_set(int64_t now)
-{
-	waiting.armed = now;
-	alarm(WATCHDOG_SECONDS);
-}
-
-/* No call blocks longer than so many milliseconds, up to timer_end(). */
-static void
-timer_begin(int ms)
-{
-	const struct itimerval t = { { 0, 50 * 1000 },
-	    { ms / 1000, ms % 1000 * 1000 } };
-
-	waiting.timer = true;
-	woken = 0;
-	signal_set(SIGALRM, on_signal);
-	setitimer(ITIMER_REAL, &t, NULL);
-}
-
-static void
-timer_end(void)
-{
-	watchdog_set(now_ms());
-	signal_set(SIGALRM, SIG_DFL);
-	waiting.timer = false;
-}
-
-/*
- * Wait for descriptors, or for none, until a time: above 0 if one is ready, 0
- * when it is too late, below 0 for a signal, such as the end of a program.
- */
-static int
-wait_until(struct pollfd *p, nfds_t n, int64_t until)
-{
-	enum { OFTEN = WATCHDOG_SECONDS * 1000 / 60 };
-	int64_t now = now_ms(), left;
-	struct timespec t;
-	int rc;
-
-	for (;; now = now_ms()) {
-		if (!waiting.timer && now - waiting.armed >= OFTEN)
-			watchdog_set(now);
-		left = until > now ? until - now : 0;
-		if (left > OFTEN)
-			left = OFTEN;
-		t.tv_sec = (time_t)(left / 1000);
-		t.tv_nsec = (long)(left % 1000) * 1000000;
-		rc = ppoll(p, n, &t, &waiting.mask);
-		if (rc > 0 || (rc == -1 && errno == EINTR))
-			return rc;
-		if (rc == -1 || until <= now + left)
-			return 0;
-	}
-}
-
-/* Has a signal come that ends us?  Where something is always ready, none gets
- * in by ppoll(2), so nothing is waited for here. */
-static bool
-termination_pending(void)
-{
-	(void)wait_until(NULL, 0, 0);
-	return terminated;
-}
-
-static void
-signals_set(void)
-{
-	static const int ending[] = { SIGTERM, SIGINT, SIGHUP };
-	sigset_t block;
-
-	sigemptyset(&waiting.mask);
-	sigemptyset(&block);
-	sigaddset(&block, SIGCHLD);
-	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
-		sigaddset(&block, ending[i]);
-		signal_set(ending[i], on_signal);
-	}
-	sigprocmask(SIG_SETMASK, &block, NULL);
-	signal_set(SIGPIPE, SIG_IGN);
-	signal_set(SIGXFSZ, SIG_IGN);	/* a limit is EFBIG, not death */
-	signal_set(SIGALRM, SIG_DFL);
-	own_pid = getpid();
-}
-
-/* ---- 3. peer: who the client is ----------------------------------------- */
+/* ---- 2. peer: who the client is ----------------------------------------- */
 
 /*
  * The launcher's word, see smtp_launched(), comes before the kernel's, for
@@ -565,6 +436,253 @@ peer_descriptors(void)
 	if (peer.socket)
 		(void)setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one,
 		    sizeof(one));
+}
+
+/* ---- 3. wait: the one place where we do --------------------------------- */
+
+/*
+ * Signals are blocked everywhere but in ppoll(2): none is lost between a look
+ * and a wait, and none comes between the dot and its reply.  Where a single
+ * call blocks for good, on the server of a network file system that is dead,
+ * alarm(2) ends the session, an hour after it last came by here.
+ *
+ * What is seen of us is written here, too, so that it is current whenever
+ * somebody looks: the title that ps(1) has, and the same for $NOTIFY_SOCKET,
+ * which `systemctl status` shows.
+ */
+enum { TITLE_MAX = 128, NOTIFY_EVERY = 1000 /* milliseconds */ };
+
+static volatile sig_atomic_t terminated;	/* SIGTERM has come */
+static volatile sig_atomic_t woken;	/* another that ends a call has */
+static volatile sig_atomic_t curious;	/* SIGUSR1: what do we do? */
+
+static struct {
+	sigset_t	 mask;		/* while we wait: nothing is blocked */
+	int64_t		 armed;		/* when the alarm was set */
+	bool		 timer;		/* it is set to something else */
+} waiting;
+
+static struct {
+	char		*title;		/* where our arguments were, ... */
+	size_t		 title_n;	/* ... so many octets */
+	size_t		 arguments;	/* of them; 0: there are more */
+	struct sockaddr_un to;		/* $NOTIFY_SOCKET */
+	socklen_t	 to_n;		/* 0: there is none */
+	int		 fd;
+	int64_t		 due;		/* it is told nothing before */
+	size_t		 told_n;
+	char		 told[TITLE_MAX];	/* what it was told last */
+} shown;
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGALRM || sig == SIGCHLD)
+		woken = 1;
+	else if (sig == SIGUSR1)
+		curious = 1;
+	else
+		terminated = 1;
+}
+
+static void
+signal_set(int sig, void (*handler)(int))
+{
+	struct sigaction sa = { .sa_handler = handler };
+
+	sigaction(sig, &sa, NULL);
+}
+
+/* Milliseconds, of a clock that nobody sets. */
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+watchdog_set(int64_t now)
+{
+	waiting.armed = now;
+	alarm(WATCHDOG_SECONDS);
+}
+
+/* No call blocks longer than so many milliseconds, up to timer_end(). */
+static void
+timer_begin(int ms)
+{
+	const struct itimerval t = { { 0, 50 * 1000 },
+	    { ms / 1000, ms % 1000 * 1000 } };
+
+	waiting.timer = true;
+	woken = 0;
+	signal_set(SIGALRM, on_signal);
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void
+timer_end(void)
+{
+	watchdog_set(now_ms());
+	signal_set(SIGALRM, SIG_DFL);
+	waiting.timer = false;
+}
+
+/* The title takes the place of our arguments and of what lies behind them; what
+ * begins there is moved.  Nothing may point at it yet. */
+static void
+title_begin(char *argv[])
+{
+	static char moved[1024];
+	char **const lists[] = { argv, environ };
+	size_t n;
+
+	shown.title = argv[0];
+	for (int i = 0; i < 2; i++)
+		for (char **v = lists[i]; *v != NULL; v++) {
+			n = strlen(*v) + 1;
+			if (*v != shown.title + shown.title_n ||
+			    (i == 1 && shown.title_n >= TITLE_MAX) ||
+			    n > sizeof(moved) - shown.title_n)
+				return;
+			*v = memcpy(moved + shown.title_n, *v, n);
+			shown.title_n += n;
+			if (i == 0 && v[1] == NULL)
+				shown.arguments = shown.title_n;
+		}
+}
+
+static void
+notify_begin(void)
+{
+	const char *path = peer_env("NOTIFY_SOCKET");
+	const size_t n = path == NULL ? 0 : strlen(path);
+
+	if (n < 2 || n > sizeof(shown.to.sun_path) ||
+	    (path[0] != '/' && path[0] != '@'))
+		return;
+	shown.to.sun_family = AF_UNIX;
+	memcpy(shown.to.sun_path, path, n);
+	if (path[0] == '@')		/* Linux: a name that is no file's */
+		shown.to.sun_path[0] = '\0';
+	shown.to_n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	shown.fd = -1;
+	shown.due = now_ms() + NOTIFY_EVERY;
+}
+
+/* It may have gone, or be full: nobody depends on it. */
+static void
+notify_tell(struct slice text, int64_t now)
+{
+	char buf[TITLE_MAX + 32];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (shown.fd == -1)
+		shown.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	smtp_puts(&t, "READY=1\nSTATUS=");
+	smtp_put(&t, text);
+	(void)sendto(shown.fd, buf, t.n, MSG_DONTWAIT | MSG_NOSIGNAL,
+	    (const struct sockaddr *)&shown.to, shown.to_n);
+	memcpy(shown.told, text.p, text.n);
+	shown.told_n = text.n;
+	shown.due = now + NOTIFY_EVERY;
+}
+
+/* Show what the session does; the milliseconds until there is more to show. */
+static int64_t
+show(int64_t now)
+{
+	char buf[TITLE_MAX];
+	struct smtp_text t = SMTP_TEXT(buf), title = { shown.title,
+	    shown.title_n, 0, false };
+	struct slice text;
+
+	smtp_put_state(&t, &session, peer.address);
+#if defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
+	setproctitle("%.*s", (int)t.n, buf);
+#else
+	smtp_puts(&title, "smtpd: ");
+	smtp_put(&title, smtp_written(&t));
+	if (title.size > 0) {
+		title.n -= title.cut;
+		memset(title.p + title.n, 0, title.size - title.n);
+		/* Linux: where the arguments' last NUL is none, the first
+		 * string is all that is shown */
+		if (shown.arguments > title.n)
+			title.p[shown.arguments - 1] = ' ';
+	}
+#endif
+	text = smtp_written(&t);
+	if (shown.to_n == 0 || (shown.told_n == text.n &&
+	    memcmp(shown.told, text.p, text.n) == 0))
+		return INT64_MAX;
+	if (now < shown.due)
+		return shown.due - now;
+	notify_tell(text, now);
+	return INT64_MAX;
+}
+
+/*
+ * Wait for descriptors, or for none, until a time: above 0 if one is ready, 0
+ * when it is too late, below 0 for a signal, such as the end of a program.
+ */
+static int
+wait_until(struct pollfd *p, nfds_t n, int64_t until)
+{
+	enum { OFTEN = WATCHDOG_SECONDS * 1000 / 60 };
+	int64_t now = now_ms(), left, more;
+	struct timespec t;
+	int rc;
+
+	for (;; now = now_ms()) {
+		if (!waiting.timer && now - waiting.armed >= OFTEN)
+			watchdog_set(now);
+		more = show(now);
+		left = until > now ? until - now : 0;
+		if (left > OFTEN)
+			left = OFTEN;
+		if (left > more)
+			left = more;
+		t.tv_sec = (time_t)(left / 1000);
+		t.tv_nsec = (long)(left % 1000) * 1000000;
+		rc = ppoll(p, n, &t, &waiting.mask);
+		if (rc > 0 || (rc == -1 && errno == EINTR))
+			return rc;
+		if (rc == -1 || until <= now + left)
+			return 0;
+	}
+}
+
+/* Has a signal come that ends us?  Where something is always ready, none gets
+ * in by ppoll(2), so nothing is waited for here. */
+static bool
+termination_pending(void)
+{
+	(void)wait_until(NULL, 0, 0);
+	return terminated;
+}
+
+static void
+signals_set(void)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t block;
+
+	sigemptyset(&waiting.mask);
+	sigemptyset(&block);
+	sigaddset(&block, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		sigaddset(&block, ours[i]);
+		signal_set(ours[i], on_signal);
+	}
+	sigprocmask(SIG_SETMASK, &block, NULL);
+	signal_set(SIGPIPE, SIG_IGN);
+	signal_set(SIGXFSZ, SIG_IGN);	/* a limit is EFBIG, not death */
+	signal_set(SIGALRM, SIG_DFL);
+	own_pid = getpid();
 }
 
 /* ---- 4. log: what is told, and to whom ---------------------------------- */
@@ -865,6 +983,21 @@ log_known(const char *key, struct slice value)
 		log_quoted(key, value);
 }
 
+/* SIGUSR1 has come: say what the session does. */
+static void
+log_asked(void)
+{
+	char buf[TITLE_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (!curious)
+		return;
+	curious = 0;
+	smtp_put_state(&t, &session, peer.address);
+	log_one(LOG_NOTICE, "state", "what", smtp_written(&t));
+	log_flush(false);
+}
+
 /* Our reply: its code, and its text where that tells more. */
 static void
 log_reply(struct slice said, bool text)
@@ -1008,6 +1141,7 @@ helper_wait_once(int fd, short events, int64_t until, bool client)
 	}
 	for (;;) {
 		n = wait_until(p, 2, until);
+		log_asked();
 		if (client && terminated)
 			return SMTP_SHUTDOWN;
 		if (n <= 0)
@@ -1813,6 +1947,7 @@ net_wait(int fd, int64_t ms)
 		if (terminated && until > now + BYE_SECONDS * 1000)
 			until = now + BYE_SECONDS * 1000;
 		n = wait_until(&p, 1, until);
+		log_asked();
 		if (n >= 0)
 			return n > 0 ? SMTP_YES : SMTP_LATE;
 	}
@@ -3371,6 +3506,7 @@ answer_finish(void)
 	/* what was said before does not wait for this message's delivery */
 	if (!net_flush())
 		return SMTP_GONE;
+	(void)show(now_ms());
 	if (o == SMTP_YES)
 		o = worsen(&message.outcome, delivery_commit());
 	else if (boxes_tell())
@@ -3764,10 +3900,14 @@ program_wait(pid_t pid, int out, int *status)
 	struct pollfd p = { .fd = out, .events = POLLIN };
 	bool in_time = helper_finish(pid, program.argv[0], out, program_hear,
 	    program.until, false, status) == SMTP_YES;
+	int n;
 
-	for (int i = 0; i < PIPE_READS && wait_until(&p, 1, 0) > 0; i++)
-		if (!program_hear(out))
+	for (int i = 0; i < PIPE_READS; i++) {
+		n = wait_until(&p, 1, 0);
+		/* below 0 it was only a signal */
+		if (n == 0 || (n > 0 && !program_hear(out)))
 			break;
+	}
 	return in_time;
 }
 
@@ -4683,6 +4823,7 @@ int
 main(int argc, char *argv[])
 {
 	signals_set();
+	title_begin(argv);
 	peer_descriptors();
 	session_begin();
 	conf_read(argc, argv);
@@ -4699,6 +4840,7 @@ main(int argc, char *argv[])
 		peer_find_server();
 	harden();
 	log_start();
+	notify_begin();
 	if (atexit(session_end) != 0)
 		die(EXIT_DEFERRED, "atexit failed");
 	session_run();

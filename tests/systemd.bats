@@ -157,6 +157,24 @@ check_stop() {
 	all_ended
 }
 
+check_status() {
+	listen "$CONTRIB/$1"
+	call
+	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' >&"$to"
+	eventually has_status '[127.0.0.1] MAIL 0 rcpt'
+	inside systemctl --no-pager status 'smtpd@*' >shown
+	grep -qF 'Status: "[127.0.0.1] MAIL 0 rcpt"' shown
+	grep -q 'smtpd: \[127\.0\.0\.1\] MAIL 0 rcpt' shown
+	printf 'QUIT\r\n' >&"$to"
+	wait "$client"
+	exec {to}>&-
+}
+
+# has_status TEXT: it is the one session's
+has_status() {
+	[ "$(inside systemctl show --value -p StatusText 'smtpd@*.service')" = "$1" ]
+}
+
 # analyze UNIT: verify finds nothing to say about it and the socket
 analyze() {
 	need systemd-analyze
@@ -216,6 +234,14 @@ runtime() {
 
 @test "fast unit: when stopped it tells the client 421 and leaves no file" {
 	check_stop smtpd-fast@.service
+}
+
+@test "strict unit: systemctl status shows what each session does" {
+	check_status smtpd@.service
+}
+
+@test "fast unit: systemctl status shows what each session does" {
+	check_status smtpd-fast@.service
 }
 
 @test "strict unit: a client that breaks off leaves no failed unit" {

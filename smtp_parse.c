@@ -978,23 +978,49 @@ smtp_parse_path(struct slice in, const char *keyword, struct smtp_path *path,
 	return SMTP_OK;
 }
 
+bool
+smtp_leniency(unsigned i, struct slice *name, struct slice *rule)
+{
+	static const struct { char name[21], rule[20]; } all[] = {
+		{ "no-brackets", "RFC 5321, 4.1.2" },
+		{ "blank-before-colon", "RFC 5321, 3.3" },
+		{ "blank-after-colon", "RFC 5321, 3.3" },
+		{ "name-before-brackets", "RFC 5321, 4.1.2" },
+		{ "blank-in-brackets", "RFC 5321, 4.1.2" },
+		{ "dots", "RFC 5321, 4.1.2" },
+		{ "trailing-dot", "RFC 5321, 4.1.2" },
+		{ "source-route", "RFC 5321, 4.1.1.3" },
+		{ "no-domain", "RFC 5321, 4.1.2" },
+		{ "long-local-part", "RFC 5321, 4.5.3.1.1" },
+		{ "underscore-in-domain", "RFC 5321, 4.1.2" },
+		{ "tab-for-blank", "RFC 5321, 4.1.1" },
+		{ "auth-parameter", "RFC 4954, 5" },
+		{ "no-helo", "RFC 5321, 4.1.4" },
+		{ "lf-line", "RFC 5321, 2.3.8" },
+		{ "bare-newline", "RFC 5321, 2.3.8" },
+		{ "helo-name", "RFC 5321, 4.1.1.1" },
+		{ "long-line", "RFC 5321, 4.5.3.1.4" },
+		{ "not-offered", "RFC 5321, 4.1.1.11" }
+	};
+
+	if (i >= sizeof(all) / sizeof(all[0]))
+		return false;
+	*name = smtp_slice(all[i].name);
+	*rule = smtp_slice(all[i].rule);
+	return true;
+}
+
 void
 smtp_put_lenient(struct smtp_text *t, unsigned lenient)
 {
-	static const char names[][21] = {	/* by bit */
-		"no-brackets", "blank-before-colon", "blank-after-colon",
-		"name-before-brackets", "blank-in-brackets", "dots",
-		"trailing-dot", "source-route", "no-domain",
-		"long-local-part", "underscore-in-domain", "tab-for-blank",
-		"auth-parameter", "no-helo", "lf-line", "bare-newline"
-	};
 	const char *comma = "";
+	struct slice name, rule;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (unsigned i = 0; smtp_leniency(i, &name, &rule); i++) {
 		if ((lenient & 1U << i) == 0)
 			continue;
 		smtp_puts(t, comma);
-		smtp_puts(t, names[i]);
+		smtp_put(t, name);
 		comma = ",";
 	}
 }
@@ -4130,6 +4156,7 @@ enum {
 	SAY_SYNTAX,
 	SAY_BAD_CHUNK,
 	SAY_BAD_PARAM,
+	SAY_STRICT,
 	SAY_BAD_SENDER,
 	SAY_BASE64,
 	SAY_CANCELLED,
@@ -4209,6 +4236,7 @@ static const char replies[SAYINGS][56] = {
 	[SAY_SYNTAX]	= "501 5.5.4 Syntax error in the arguments",
 	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, and so no next command",
 	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
+	[SAY_STRICT]	= "501 5.5.4 Strictly taken this is wrong",
 	[SAY_CANCELLED]	= "501 5.7.0 Cancelled",
 	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
 	[SAY_ORDER]	= "503 5.5.1 Not now",
@@ -4827,11 +4855,27 @@ bye(struct smtp_session *s, unsigned say, enum smtp_end why)
 	return SAY_NONE;
 }
 
-static unsigned
-do_helo(struct smtp_session *s, struct slice arg, bool esmtp)
+/* What is taken that the RFCs have not: false if it is not taken here. */
+static bool
+takes(struct smtp_session *s, const struct smtp_terms *t, unsigned lenient)
 {
+	s->asked_lenient = lenient;
+	if (t->strict)
+		s->lenient |= lenient;
+	return !t->strict || lenient == 0;
+}
+
+static unsigned
+do_helo(struct smtp_session *s, const struct smtp_terms *t, struct slice arg,
+    bool esmtp)
+{
+	const bool right = smtp_is_domain(arg) || smtp_is_literal(arg);
+
 	if (arg.n == 0 || arg.n > sizeof(s->helo))
 		return SAY_HELO_ARG;
+	if (!takes(s, t, right ? 0 : SMTP_LENIENT_HELO_NAME))
+		return SAY_STRICT;
+	s->lenient |= s->asked_lenient;
 	if (!s->helo_told) {
 		memcpy(s->helo, arg.p, arg.n);
 		s->helo_n = arg.n;
@@ -4896,6 +4940,14 @@ say_param(enum smtp_status status)
 	    status == SMTP_EVALUE ? SAY_BAD_PARAM : SAY_SYNTAX;
 }
 
+/* Parameters of what EHLO does not offer, or where nobody said EHLO. */
+static unsigned
+not_offered(const struct smtp_session *s, struct slice params, bool dsn)
+{
+	return dsn || (params.n > 0 && !s->esmtp) ? SMTP_LENIENT_NOT_OFFERED :
+	    0;
+}
+
 static unsigned
 do_mail(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 {
@@ -4926,9 +4978,9 @@ do_mail(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 	h->dsn = s->dsn = mail->dsn;
 	s->utf8 = mail->smtputf8;
 	s->each = t->lmtp || mail->prdr;
-	s->asked_lenient = path->lenient | mail->lenient;
-	if (s->helo_n == 0)
-		s->asked_lenient |= SMTP_LENIENT_NO_HELO;
+	if (!takes(s, t, path->lenient | mail->lenient | not_offered(s, rest,
+	    mail->dsn) | (s->helo_n == 0 ? SMTP_LENIENT_NO_HELO : 0)))
+		return SAY_STRICT;
 	return ask(s, SMTP_SENDER);
 }
 
@@ -4984,7 +5036,8 @@ do_rcpt(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 		return SMTP_CROWDED;
 	h->arg = arg;
 	s->dsn = h->dsn;
-	s->asked_lenient = path->lenient;
+	if (!takes(s, &h->terms, path->lenient | not_offered(s, rest, h->dsn)))
+		return SAY_STRICT;
 	return ask(s, SMTP_RCPT);
 }
 
@@ -5288,17 +5341,18 @@ static unsigned
 command_do(struct smtp_session *s, struct smtp_host *h, enum verb verb,
     struct slice arg)
 {
-	const bool lmtp = h->terms.lmtp;
+	const struct smtp_terms *t = &h->terms;
+	const bool lmtp = t->lmtp;
 
 	switch (verb) {
 	case VERB_HELO:
-		return lmtp ? SAY_HELO_LMTP : do_helo(s, arg, false);
+		return lmtp ? SAY_HELO_LMTP : do_helo(s, t, arg, false);
 	case VERB_EHLO:
-		return lmtp ? SAY_HELO_LMTP : do_helo(s, arg, true);
+		return lmtp ? SAY_HELO_LMTP : do_helo(s, t, arg, true);
 	case VERB_LHLO:
-		return lmtp ? do_helo(s, arg, true) : SAY_LHLO;
+		return lmtp ? do_helo(s, t, arg, true) : SAY_LHLO;
 	case VERB_STARTTLS:
-		return do_starttls(s, &h->terms);
+		return do_starttls(s, t);
 	case VERB_AUTH:
 		return do_auth(s, h, arg);
 	case VERB_XCLIENT:
@@ -5350,6 +5404,20 @@ too_many_errors(struct smtp_session *s, const struct smtp_terms *t)
 		(void)bye(s, SAY_ERRORS, SMTP_END_ERRORS);
 }
 
+/* Does it say that the client does not keep to the protocol?  What is refused
+ * for whom it is for, or is only not to be had, does not; and of what is taken
+ * elsewhere SMTP_LENIENT_ tells. */
+static bool
+blames(const struct smtp_session *s, unsigned say)
+{
+	const struct slice text = said(s, say);
+
+	if (say == SAY_NOT_DONE || say == SAY_CANCELLED || say == SAY_STRICT ||
+	    text.p[0] != '5')
+		return false;
+	return text.p[1] == '0' || smtp_is(take(text, 3), "555");
+}
+
 /* Count what has to be counted, and have it said; or what is asked first. */
 static enum smtp_ask
 command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
@@ -5369,10 +5437,22 @@ command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
 		s->errors++;
 	else if (class == '5' || (class == '4' && say != SMTP_CROWDED))
 		count_junk(s, t);
+	s->wrong |= blames(s, say) && !s->same_error;
 	s->same_error = false;
 	s->deferred |= class == '4' && say != SMTP_CROWDED;
 	s->say = (unsigned char)say;
 	return SMTP_NOTHING;
+}
+
+/* Is the command longer than it may be, with its end (4.5.3.1.4)? */
+static bool
+is_long(const struct smtp_session *s)
+{
+	/* what SIZE, BODY, SMTPUTF8 and AUTH add (1870, 6152, 6531, 4954) */
+	enum { MOST = 512, MAIL_MOST = MOST + 26 + 17 + 10 + 500 };
+
+	return s->verb != VERB_AUTH &&
+	    s->used > (s->verb == VERB_MAIL ? MAIL_MOST : MOST);
 }
 
 /* One command line, from octets to what is said or asked. */
@@ -5395,6 +5475,9 @@ command_line(struct smtp_session *s, struct smtp_host *h)
 		return SAY_NONE;
 	if (s->lf_alone && !t->by_hand)
 		s->lenient |= SMTP_LENIENT_LF_LINE;
+	if (!takes(s, t, is_long(s) ? SMTP_LENIENT_LONG_LINE : 0))
+		return SAY_STRICT;
+	s->lenient |= s->asked_lenient;
 	return command_run(s, h, (enum verb)s->verb, arg);
 }
 
@@ -5420,6 +5503,10 @@ command_reply(struct smtp_session *s, struct smtp_host *h)
 		break;
 	case SAY_HELP:
 		put_verbs(s, h);
+		break;
+	case SAY_STRICT:
+		smtp_puts(&h->out, ": ");
+		smtp_put_lenient(&h->out, s->asked_lenient);
 		break;
 	case SAY_UNKNOWN:
 		if (by_hand)
@@ -5471,6 +5558,7 @@ message_verdict(struct smtp_session *s)
 		return SAY_TOO_BIG;
 	if (!s->data.bare || s->data.normalize)
 		return s->failed == SMTP_YES ? SAY_NONE : s->failed;
+	s->wrong = true;
 	/* which line it is, for whoever mends the client */
 	smtp_puts(&t, "A bare CR or LF in line ");
 	smtp_put_number(&t, s->data.bare_line);
@@ -6151,7 +6239,8 @@ start(struct smtp_session *s, const struct smtp_terms *t)
 {
 	s->at = SMTP_AT_OPENING;
 	s->state = S_HELO;
-	s->newline = t->by_hand ? NEWLINE_UNKNOWN : NEWLINE_CRLF;
+	s->newline = t->by_hand && (t->terminal || !t->strict) ?
+	    NEWLINE_UNKNOWN : NEWLINE_CRLF;
 	s->failed = SMTP_YES;
 	s->fate = s->all = SAY_NONE;
 	s->say = SAY_GREETING;

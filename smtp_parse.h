@@ -277,7 +277,10 @@ enum {				/* what is taken that RFC 5321 has not */
 	/* these are for the caller to find */
 	SMTP_LENIENT_NO_HELO = 1 << 13,		/* MAIL before it */
 	SMTP_LENIENT_LF_LINE = 1 << 14,		/* a command ended by LF */
-	SMTP_LENIENT_BARE_NEWLINE = 1 << 15	/* mended in a message */
+	SMTP_LENIENT_BARE_NEWLINE = 1 << 15,	/* mended in a message */
+	SMTP_LENIENT_HELO_NAME = 1 << 16,	/* no domain, no literal */
+	SMTP_LENIENT_LONG_LINE = 1 << 17,	/* a command's, over 512 */
+	SMTP_LENIENT_NOT_OFFERED = 1 << 18	/* a parameter of what is not */
 };
 
 struct smtp_path {
@@ -322,6 +325,17 @@ struct smtp_path {
  */
 enum smtp_status smtp_parse_path(struct slice in, const char *keyword,
     struct smtp_path *path, struct slice *rest);
+
+/*
+ * smtp_leniency(i, name, rule)
+ *
+ * What the bit 1 << i of SMTP_LENIENT_ stands for.
+ *
+ * name:    of it: "no-brackets".
+ * rule:    what it is against: "RFC 5321, 4.1.2".
+ * Returns: whether there is such a bit.
+ */
+bool smtp_leniency(unsigned i, struct slice *name, struct slice *rule);
 
 /*
  * smtp_put_lenient(t, lenient)
@@ -1699,6 +1713,8 @@ struct smtp_terms {		/* what is offered; may change at any call */
 	bool		 encrypted;	/* the connection is */
 	bool		 needs_tls;	/* before MAIL */
 	bool		 needs_login;
+	bool		 strict;	/* nothing is taken that RFC 5321 has
+					 * not: SMTP_LENIENT_ is refused */
 	bool		 verbose;	/* NOTE each command */
 };
 
@@ -1848,6 +1864,9 @@ struct smtp_session {		/* for all to read, smtp_next() to write */
 	uint64_t	 refused;	/* messages that were not */
 	unsigned	 lenient;	/* SMTP_LENIENT_ bits */
 	unsigned	 asked_lenient;	/* of what is not accepted yet */
+	bool		 wrong;		/* a command or a message was refused
+					 * as none (500 to 504, 555, 550
+					 * 5.5.2) */
 	bool		 deferred;	/* something was 4xx, for a fault of
 					 * the host's */
 	char		 opening[12];

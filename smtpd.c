@@ -162,7 +162,7 @@ static struct {
 	unsigned	 newline;	/* 1: reject, 2: normalize */
 	unsigned	 ignored;
 	char		 delimiter;	/* 0: none */
-	bool		 lmtp, normalize, relay, verbose, test;
+	bool		 lmtp, normalize, relay, strict, verbose, test;
 	bool		 no_domain;	/* none was given, and we have none */
 } conf = {
 	.label = "unknown-8bit",
@@ -947,6 +947,18 @@ log_fault(const char *what, const char *path, int error)
 		log_quoted("path", smtp_slice(path));
 	if (error != 0)
 		log_quoted("error", smtp_slice(strerror(error)));
+	log_end();
+}
+
+/* What the client did wrong, and against which rule. */
+static void
+log_verdict(struct slice what, struct slice rule)
+{
+	log_begin(LOG_NOTICE, "verdict");
+	log_client();
+	log_quoted("wrong", what);
+	if (rule.n > 0)
+		log_quoted("rule", rule);
 	log_end();
 }
 
@@ -3151,7 +3163,7 @@ session_terms(void)
 		.lmtp = conf.lmtp,
 		.by_hand = peer.by_hand,
 		.terminal = peer.terminal,
-		.normalize = conf.normalize,
+		.normalize = conf.normalize && !conf.strict,
 		.tls = tls_to_be_had(),
 		.auth = conf.auth != NULL,
 		.auth_now = auth_offered(),
@@ -3159,6 +3171,7 @@ session_terms(void)
 		.encrypted = peer.tls,
 		.needs_tls = conf.require_tls,
 		.needs_login = conf.require_auth,
+		.strict = conf.strict,
 		.verbose = conf.verbose
 	};
 }
@@ -3723,6 +3736,29 @@ session_talk(void)
 	return net.trickles ? "trickle" : smtp_end_word(session.end);
 }
 
+/* What the client did that it should not: true if it did nothing of it. */
+static bool
+verdict(const char *how)
+{
+	unsigned wrong = session.lenient;
+	bool well = wrong == 0 && !session.wrong && strcmp(how, "quit") == 0;
+	struct slice name, rule;
+
+	if (!conf.verbose && !conf.strict)
+		return well;
+	for (unsigned i = 0; smtp_leniency(i, &name, &rule); i++)
+		if ((wrong & 1U << i) != 0)
+			log_verdict(name, rule);
+	if (session.wrong)
+		log_verdict(smtp_slice("refused"), smtp_slice(""));
+	if (strcmp(how, "quit") != 0)
+		log_verdict(smtp_slice("no-quit"),
+		    smtp_slice("RFC 5321, 4.1.1.10"));
+	if (well)
+		log_verdict(smtp_slice("nothing"), smtp_slice(""));
+	return well;
+}
+
 /* The only way out of a session, whatever its end. */
 static _Noreturn void
 leave(const char *how)
@@ -3734,6 +3770,8 @@ leave(const char *how)
 	/* who never said a word was only looking */
 	if (net.gone != NULL && net.received == 0 && !peer.by_hand)
 		well = true;
+	if (!verdict(how) && conf.strict)
+		well = false;
 	log_begin(LOG_INFO, "session");
 	log_client();
 	log_plain("end", smtp_slice(how));
@@ -4180,6 +4218,8 @@ static const struct smtp_option options[] = {
 	    .words = "stderr syslog off", .help = "stderr, syslog or off" },
 	{ 'f', "config", "FILE", SMTP_KIND_OTHER,
 	    .help = "read options from FILE, \"name value\" a line" },
+	{ 0, "strict", NULL, SMTP_KIND_FLAG, &conf.strict,
+	    .help = "refuse what the RFCs have not; the status tells" },
 	{ 'v', "verbose", NULL, SMTP_KIND_FLAG, &conf.verbose,
 	    .help = "log the dialogue, too" },
 	{ 'T', "test", NULL, SMTP_KIND_FLAG, &conf.test,

@@ -69,7 +69,7 @@ ehlo() {
 
 @test "options: a value for an option that takes none is refused" {
 	local o
-	for o in relay verbose test version help; do
+	for o in relay strict verbose test version help; do
 		named=$o refused --$o=yes
 	done
 }
@@ -436,7 +436,8 @@ ehlo() {
 	"$SMTPD" --help >out 2>log </dev/null
 	[ ! -s log ]
 	for o in domain maildir users hostname size recipients timeout errors \
-	    relay bare-newline delimiter log config verbose test version help; do
+	    relay bare-newline delimiter log config strict verbose test version \
+	    help; do
 		grep -q -e "--$o\>" out
 	done
 	for o in d m u n s r t e f v T V h; do

@@ -427,9 +427,10 @@ quoted_octet() {
 		0	\e			none
 		1	no-brackets		the first
 		5	no-brackets,blank-after-colon	two
-		32768	bare-newline		the last
-		65535	no-brackets,blank-before-colon,blank-after-colon,name-before-brackets,blank-in-brackets,dots,trailing-dot,source-route,no-domain,long-local-part,underscore-in-domain,tab-for-blank,auth-parameter,no-helo,lf-line,bare-newline	all
-		65536	\e			no other bit has one
+		32768	bare-newline		one more
+		262144	not-offered		the last
+		65535	no-brackets,blank-before-colon,blank-after-colon,name-before-brackets,blank-in-brackets,dots,trailing-dot,source-route,no-domain,long-local-part,underscore-in-domain,tab-for-blank,auth-parameter,no-helo,lf-line,bare-newline	the first 16
+		524288	\e			no other bit has one
 	S
 }
 

@@ -293,6 +293,20 @@ delivers_again() {
 	grep -q -- "--config" "$ROOT/contrib/inetd.conf" "$ROOT/README.md"
 }
 
+@test "readme: --strict tells by its status, and in the log, what a client does wrong" {
+	block 'Writing a client?' 1 >block
+	mkdir bin
+	ln -s "$SMTPD" bin/smtpd
+	printf '%s\r\n' 'EHLO c.example' 'MAIL FROM:<a@c.example>' QUIT \
+	    >what-it-sends
+	PATH=$PWD/bin:$PATH bash block >said 2>log
+	printf '%s\r\n' 'MAIL FROM: <a@c.example>' QUIT >what-it-sends
+	status=0
+	PATH=$PWD/bin:$PATH bash block >said 2>log || status=$?
+	[ "$status" = 1 ]
+	grep -q 'blank-after-colon.*RFC 5321, 3\.3' log
+}
+
 @test "readme: every block of commands is run by a test here, or is make's" {
 	blocks | grep '^[^ ].*|[0-9]*$' | sort >all
 	grep -oE "(paste_in|block) ('[^']*'|[A-Za-z]+) [0-9]+" "${BATS_TEST_FILENAME}" |

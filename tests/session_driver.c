@@ -109,7 +109,8 @@ term(struct dialogue *d, struct smtp_terms *t, const char *word)
 		{ "tls", &t->tls }, { "auth", &t->auth },
 		{ "auth_now", &t->auth_now }, { "xclient", &t->xclient },
 		{ "encrypted", &t->encrypted }, { "needs_tls", &t->needs_tls },
-		{ "needs_login", &t->needs_login }, { "verbose", &t->verbose }
+		{ "needs_login", &t->needs_login }, { "verbose", &t->verbose },
+		{ "strict", &t->strict }
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

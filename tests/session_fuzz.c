@@ -69,7 +69,8 @@ terms_of(const unsigned char *how, bool tls)
 		.encrypted = tls,
 		.needs_tls = (how[2] & 1) != 0,
 		.needs_login = (how[2] & 2) != 0,
-		.verbose = (how[2] & 4) != 0
+		.verbose = (how[2] & 4) != 0,
+		.strict = (how[2] & 8) != 0
 	};
 }
 

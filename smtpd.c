@@ -932,6 +932,40 @@ log_client(void)
 	smtp_put_client(&logged.line, peer.address, peer.port);
 }
 
+static void
+log_known(const char *key, struct slice value)
+{
+	if (value.n > 0)
+		log_quoted(key, value);
+}
+
+/* All that is known of the client: no more than 800 octets, so that nothing
+ * behind it can be pushed out of the line. */
+static void
+log_whom(void)
+{
+	log_client();
+	log_known("helo", (struct slice){ session.helo, session.helo_n });
+	log_known("tls", peer.tls_version);
+	log_known("cipher", peer.tls_cipher);
+	log_known("user", peer.login);
+}
+
+/* What the client did that the RFCs have not. */
+static void
+log_lenient(void)
+{
+	char buf[2 * SMTP_ESCAPED_MAX];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	smtp_put_lenient(&t, session.lenient);
+	if (t.n > 0) {
+		smtp_puts(&logged.line, " lenient=\"");
+		smtp_put(&logged.line, smtp_written(&t));
+		smtp_puts(&logged.line, "\"");
+	}
+}
+
 /* A call of ours failed, or something is as it should not be. */
 static void
 log_fault(const char *what, const char *path, int error)
@@ -988,13 +1022,6 @@ log_is_flooded(void)
 	return ++logged.refusals > REFUSALS_LOGGED;
 }
 
-static void
-log_known(const char *key, struct slice value)
-{
-	if (value.n > 0)
-		log_quoted(key, value);
-}
-
 /* SIGUSR1 has come: say what the session does. */
 static void
 log_asked(void)
@@ -1016,7 +1043,8 @@ log_reply(struct slice said, bool text)
 {
 	log_plain("reply", (struct slice){ said.p, 3 });
 	if (text)
-		log_quoted("text", (struct slice){ said.p + 4, said.n - 4 });
+		log_quoted("text", smtp_trim((struct slice){ said.p + 4,
+		    said.n - 4 }));
 }
 
 /* ---- 5. helper: programs we start --------------------------------------- */
@@ -1928,6 +1956,7 @@ static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
 
 static struct {
 	uint64_t	 received;	/* octets, ever */
+	int64_t		 greeted;	/* when the first reply was sent */
 	const char	*prompt;	/* at a terminal */
 	const char	*gone;		/* why nothing more can be sent */
 	size_t		 logged;	/* octets of replies, with --verbose */
@@ -2034,6 +2063,8 @@ net_flush(void)
 	while (s.n > 0 && net.gone == NULL)
 		(void)net_send(&s);
 	host.out.n = net.logged = 0;
+	if (net.greeted == 0 && s.p > net_out)
+		net.greeted = now_ms();
 	return net.gone == NULL;
 }
 
@@ -2120,6 +2151,7 @@ static struct {
 	char		 instance[64];	/* its number, for a policy server */
 	char		 pool[POOL_SIZE];	/* the addresses */
 	size_t		 used;
+	int64_t		 first;		/* when the first was accepted */
 } envelope;
 
 /* A box gets one copy: a mailbox, or a run of a program. */
@@ -2158,6 +2190,10 @@ static struct {
 	size_t			 boxes;		/* how many get it */
 	size_t			 home;		/* the box it comes into */
 	int64_t			 seconds;	/* the ID's, and the date's */
+	int64_t			 dot;		/* when all of it was there */
+	unsigned		 runs;		/* of its program, */
+	unsigned		 status;	/* and how the last that failed
+						 * ended; 0: none */
 	struct smtp_text	 id;
 	char			 id_text[64];
 	struct smtp_scan	 scan;
@@ -3381,6 +3417,8 @@ answer_rcpt(void)
 	}
 	if (host.dsn)
 		log_noted(LOG_INFO, "dsn-ignored", "what", host.arg);
+	if (envelope.rcpts == 0)
+		envelope.first = now_ms();
 	smtp_rcpt_enter(&envelope.index, envelope.rcpt, envelope.rcpts++);
 	return SMTP_YES;
 }
@@ -3512,6 +3550,7 @@ answer_finish(void)
 	enum smtp_reply o = message.outcome;
 	struct slice to;
 
+	message.dot = now_ms();
 	if (smtp_scan_end(&message.scan, &to))
 		message_delivered_to(to);
 	if (message_is_looping())
@@ -3527,21 +3566,41 @@ answer_finish(void)
 	return o == SMTP_EACH ? o : outcome_in(o, rcpt_words(envelope.rcpt));
 }
 
+/* Where it went, or was to go. */
+static void
+log_place(void)
+{
+	if (conf.program != NULL && message.runs > 0) {
+		log_quoted("program", smtp_slice(conf.program[0]));
+		log_number("status", message.status);
+	} else if (logged.mailbox != NULL && message.boxes == 1) {
+		log_quoted("path", smtp_slice(logged.mailbox));
+	} else if (message.boxes > 1)
+		log_number("mailboxes", message.boxes);
+}
+
+/* What a client can make long stands last: its recipients only can be cut. */
 static void
 log_message(struct slice said)
 {
+	const int64_t now = now_ms();
+
 	if (said.p[0] != '2' && log_is_flooded())
 		return;
+	if (message.dot == 0)
+		message.dot = now;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
-	log_reply(said, said.p[0] != '2');
+	log_whom();
 	log_number("size", session.data.octets);
 	log_number("rcpts", envelope.rcpts);
-	log_client();
-	log_known("user", peer.login);
-	log_known("tls", peer.tls_version);
-	log_known("cipher", peer.tls_cipher);
-	log_quoted("helo", envelope.helo);
+	log_number("greeting-ms", (uint64_t)(net.greeted - logged.began));
+	log_number("rcpt-ms", (uint64_t)(envelope.first - logged.began));
+	log_number("dot-ms", (uint64_t)(message.dot - logged.began));
+	log_number("delivery-ms", (uint64_t)(now - message.dot));
+	log_reply(said, said.p[0] != '2');
+	log_place();
+	log_lenient();
 	log_quoted("message-id", (struct slice){ message.scan.msgid,
 	    message.scan.msgid_n });
 	log_quoted("from", envelope.sender);
@@ -3558,7 +3617,9 @@ log_refused(struct slice told, struct slice to)
 	if (log_is_flooded())
 		return;
 	log_begin(LOG_NOTICE, "refused");
-	log_client();
+	if (logged.id.n > 0)
+		log_plain("id", logged.id);
+	log_whom();
 	log_reply(host.said, true);
 	if (host.octets > 0)
 		log_number("octets", host.octets);
@@ -3763,8 +3824,6 @@ verdict(const char *how)
 static _Noreturn void
 leave(const char *how)
 {
-	char buf[SMTP_ESCAPED_MAX];
-	struct smtp_text lenient = SMTP_TEXT(buf);
 	bool well = strcmp(how, "quit") == 0 || strcmp(how, "eof") == 0;
 
 	/* who never said a word was only looking */
@@ -3773,16 +3832,16 @@ leave(const char *how)
 	if (!verdict(how) && conf.strict)
 		well = false;
 	log_begin(LOG_INFO, "session");
-	log_client();
+	log_whom();
 	log_plain("end", smtp_slice(how));
 	log_number("messages", session.messages);
 	log_number("messages-refused", session.refused);
 	if (logged.refusals > REFUSALS_LOGGED)
 		log_number("refusals-not-logged", logged.refusals -
 		    REFUSALS_LOGGED);
-	log_number("seconds", (uint64_t)(now_ms() - logged.began) / 1000);
-	smtp_put_lenient(&lenient, session.lenient);
-	log_known("lenient", smtp_written(&lenient));
+	log_number("octets", net.received);
+	log_number("ms", (uint64_t)(now_ms() - logged.began));
+	log_lenient();
 	if (session.messages > 0 && conf.maildir != NULL && geteuid() == 0)
 		log_quoted("warning", smtp_slice("running as root"));
 	log_end();
@@ -3973,6 +4032,18 @@ program_log(const struct smtp_rcpt *r, const char *how, uint64_t number)
 	log_end();
 }
 
+/* How it ended, for the message's line, as a shell has it. */
+static void
+program_ended(bool in_time, int status)
+{
+	const unsigned ended = !in_time ? 124 : (unsigned)(WIFEXITED(status) ?
+	    WEXITSTATUS(status) : 128 + WTERMSIG(status));
+
+	message.runs++;
+	if (ended != 0)
+		message.status = ended;
+}
+
 /* Run the program on the file; r is NULL for a relay of several. */
 static enum smtp_reply
 program_start(const struct smtp_rcpt *r)
@@ -3997,6 +4068,7 @@ program_start(const struct smtp_rcpt *r)
 	close(out[1]);
 	in_time = program_wait(pid, out[0], &status);
 	close(out[0]);
+	program_ended(in_time, status);
 	if (!in_time)
 		program_log(r, "seconds", conf.program_timeout);
 	else if (WIFEXITED(status))

@@ -736,7 +736,7 @@ environ_of() {
 	grep -q 'output id=[^ ]* text="one"' log
 	grep -q 'output id=[^ ]* text="two"' log
 	grep -q 'program id=[^ ]* exit=73 to="u@example.org"' log
-	grep -q 'message id=[^ ]* reply=452' log
+	grep -q 'message id=[^ ]* .* reply=452 .* program="./prog" status=73 ' log
 	[ "$(grep -o ' id=[^ ]*' log | sort -u | wc -l)" = 1 ]
 }
 

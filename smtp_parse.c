@@ -5473,9 +5473,8 @@ command_line(struct smtp_session *s, struct smtp_host *h)
 	too_many_errors(s, t);
 	if (s->at == SMTP_AT_END)
 		return SAY_NONE;
-	if (s->lf_alone && !t->by_hand)
-		s->lenient |= SMTP_LENIENT_LF_LINE;
-	if (!takes(s, t, is_long(s) ? SMTP_LENIENT_LONG_LINE : 0))
+	if (!takes(s, t, (s->lf_alone && !t->by_hand ? SMTP_LENIENT_LF_LINE :
+	    0) | (is_long(s) ? SMTP_LENIENT_LONG_LINE : 0)))
 		return SAY_STRICT;
 	s->lenient |= s->asked_lenient;
 	return command_run(s, h, (enum verb)s->verb, arg);
@@ -6324,9 +6323,10 @@ smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
 	smtp_puts(t, " ");
 	smtp_put_number(t, s->rcpts);
 	smtp_puts(t, " rcpt");
+	/* a chunk that is none of a message leaves the last one's octets */
 	if (s->asked != SMTP_FINISH && s->asked != SMTP_OUTCOME &&
-	    s->at != SMTP_AT_BODY && s->at != SMTP_AT_CHUNK &&
-	    s->state != S_BDAT)
+	    s->at != SMTP_AT_BODY && s->state != S_BDAT &&
+	    !(s->at == SMTP_AT_CHUNK && s->ours))
 		return;
 	smtp_puts(t, " ");
 	smtp_put_number(t, s->data.octets);

@@ -596,22 +596,22 @@ static int64_t
 show(int64_t now)
 {
 	char buf[TITLE_MAX];
-	struct smtp_text t = SMTP_TEXT(buf), title = { shown.title,
-	    shown.title_n, 0, false };
+	struct smtp_text t = SMTP_TEXT(buf), title = { shown.title, 0, 0,
+	    false };
 	struct slice text;
 
 	smtp_put_state(&t, &session, peer.address);
 #if defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
 	setproctitle("%.*s", (int)t.n, buf);
 #else
-	smtp_puts(&title, "smtpd: ");
-	smtp_put(&title, smtp_written(&t));
-	if (title.size > 0) {
-		title.n -= title.cut;
-		memset(title.p + title.n, 0, title.size - title.n);
+	if (shown.title_n > 0) {
+		title.size = shown.title_n - 1;
+		smtp_puts(&title, "smtpd: ");
+		smtp_put(&title, smtp_written(&t));
+		memset(title.p + title.n, 0, shown.title_n - title.n);
 		/* Linux: where the arguments' last NUL is none, the first
 		 * string is all that is shown */
-		if (shown.arguments > title.n)
+		if (shown.arguments > title.n + 1)
 			title.p[shown.arguments - 1] = ' ';
 	}
 #endif
@@ -939,8 +939,8 @@ log_known(const char *key, struct slice value)
 		log_quoted(key, value);
 }
 
-/* All that is known of the client: no more than 800 octets, so that nothing
- * behind it can be pushed out of the line. */
+/* All that is known of the client.  Each value is cut at SMTP_ESCAPED_MAX
+ * octets: what stands behind them has room in the line. */
 static void
 log_whom(void)
 {
@@ -955,15 +955,11 @@ log_whom(void)
 static void
 log_lenient(void)
 {
-	char buf[2 * SMTP_ESCAPED_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-
-	smtp_put_lenient(&t, session.lenient);
-	if (t.n > 0) {
-		smtp_puts(&logged.line, " lenient=\"");
-		smtp_put(&logged.line, smtp_written(&t));
-		smtp_puts(&logged.line, "\"");
-	}
+	if (session.lenient == 0)
+		return;
+	smtp_puts(&logged.line, " lenient=\"");
+	smtp_put_lenient(&logged.line, session.lenient);
+	smtp_puts(&logged.line, "\"");
 }
 
 /* A call of ours failed, or something is as it should not be. */
@@ -991,8 +987,7 @@ log_verdict(struct slice what, struct slice rule)
 	log_begin(LOG_NOTICE, "verdict");
 	log_client();
 	log_quoted("wrong", what);
-	if (rule.n > 0)
-		log_quoted("rule", rule);
+	log_known("rule", rule);
 	log_end();
 }
 
@@ -2144,7 +2139,6 @@ static struct {
 	bool		 utf8;
 	bool		 each;		/* a reply for each: LMTP, PRDR */
 	const char	*protocol;	/* of the Received line's "with" */
-	struct slice	 helo;
 	struct smtp_text prepended;	/* header fields of the policy's */
 	char		 prepended_text[PREPENDED_MAX];
 	uint64_t	 size;		/* as MAIL said; 0: it did not */
@@ -2190,7 +2184,7 @@ static struct {
 	size_t			 boxes;		/* how many get it */
 	size_t			 home;		/* the box it comes into */
 	int64_t			 seconds;	/* the ID's, and the date's */
-	int64_t			 dot;		/* when all of it was there */
+	int64_t			 dot;		/* when its delivery began */
 	unsigned		 runs;		/* of its program, */
 	unsigned		 status;	/* and how the last that failed
 						 * ended; 0: none */
@@ -2507,7 +2501,7 @@ box_received(const struct smtp_rcpt *only)
 {
 	char buf[SMTP_TRACE_MAX];
 	struct smtp_trace t = {
-		.helo = envelope.helo,
+		.helo = { session.helo, session.helo_n },
 		.name = peer.name,
 		.address = peer.address,
 		.ipv6 = peer.ipv6,
@@ -3453,7 +3447,6 @@ answer_begin(void)
 
 	memset(&message, 0, sizeof(message));
 	message.scan.labelled = conf.label == NULL;
-	envelope.helo = (struct slice){ session.helo, session.helo_n };
 	smtp_put_protocol(&t, &session, &host.terms);
 	envelope.protocol = smtp_string(&t);
 	net.since = now_ms();
@@ -3579,6 +3572,13 @@ log_place(void)
 		log_number("mailboxes", message.boxes);
 }
 
+/* When a step was, of those behind which the message has come; 0: it is now. */
+static void
+log_since(const char *key, int64_t step, int64_t now)
+{
+	log_number(key, (uint64_t)((step != 0 ? step : now) - logged.began));
+}
+
 /* What a client can make long stands last: its recipients only can be cut. */
 static void
 log_message(struct slice said)
@@ -3587,17 +3587,16 @@ log_message(struct slice said)
 
 	if (said.p[0] != '2' && log_is_flooded())
 		return;
-	if (message.dot == 0)
-		message.dot = now;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
 	log_whom();
 	log_number("size", session.data.octets);
 	log_number("rcpts", envelope.rcpts);
-	log_number("greeting-ms", (uint64_t)(net.greeted - logged.began));
-	log_number("rcpt-ms", (uint64_t)(envelope.first - logged.began));
-	log_number("dot-ms", (uint64_t)(message.dot - logged.began));
-	log_number("delivery-ms", (uint64_t)(now - message.dot));
+	log_since("greeting-ms", net.greeted, now);
+	log_since("rcpt-ms", envelope.first, now);
+	log_since("dot-ms", message.dot, now);
+	log_number("delivery-ms", message.dot != 0 ? (uint64_t)(now -
+	    message.dot) : 0);
 	log_reply(said, said.p[0] != '2');
 	log_place();
 	log_lenient();
@@ -3801,18 +3800,19 @@ session_talk(void)
 static bool
 verdict(const char *how)
 {
-	unsigned wrong = session.lenient;
-	bool well = wrong == 0 && !session.wrong && strcmp(how, "quit") == 0;
+	const bool well = session.lenient == 0 && !session.wrong &&
+	    strcmp(how, "quit") == 0;
 	struct slice name, rule;
 
 	if (!conf.verbose && !conf.strict)
 		return well;
 	for (unsigned i = 0; smtp_leniency(i, &name, &rule); i++)
-		if ((wrong & 1U << i) != 0)
+		if ((session.lenient & 1U << i) != 0)
 			log_verdict(name, rule);
 	if (session.wrong)
 		log_verdict(smtp_slice("refused"), smtp_slice(""));
-	if (strcmp(how, "quit") != 0)
+	/* who was sent away could not say it */
+	if (session.end >= SMTP_END_EOF && session.end <= SMTP_END_GONE)
 		log_verdict(smtp_slice("no-quit"),
 		    smtp_slice("RFC 5321, 4.1.1.10"));
 	if (well)
@@ -3947,7 +3947,8 @@ program_environment(const struct smtp_argued *a)
 	}
 	helper_env("CLIENT_ADDRESS", peer.address);
 	helper_env("CLIENT_HOSTNAME", peer.name);
-	helper_env("CLIENT_HELO", envelope.helo);
+	helper_env("CLIENT_HELO", (struct slice){ session.helo,
+	    session.helo_n });
 	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
 	helper_env("AUTH_USER", peer.login);
 	helper_env("MESSAGE_ID", smtp_written(&message.id));

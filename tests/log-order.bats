@@ -2,8 +2,8 @@
 # order, in every mode
 # smtpd(8): The log
 
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # each test is a subshell
-load helper
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # each test is a subshell
+load logged
 
 # order: the keys as the man page has them, a line for each kind of line
 order() {
@@ -41,50 +41,32 @@ in_order() {
 		  } } END { exit bad }' frozen had
 }
 
-# session OPTION... -- LINE...: it, and its log behind what is in all
-session() {
-	local options=()
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
-	printf '%s\r\n' "$@" >in
-	status=0
-	"$SMTPD" -n mx.example -d example.org --log stderr "${options[@]}" <in \
-	    >out 2>log || status=$?
-	cat log >>all
-}
-
-FROM='MAIL FROM:<a@c.example>'
-TO=('RCPT TO:<u@example.org>' 'RCPT TO:<v@example.org>')
-MAIL=(DATA 'Message-ID: <1@c.example>' '' text .)
-
 each_mode() {
 	launched
+	OPTS=(-n mx.example -d example.org)
 	mkdir -p to/{u,v,postmaster}/{tmp,new,cur}
 	printf '#!/bin/sh\ncat <&3 >/dev/null\n' >yes
 	printf '#!/bin/sh\ncat >/dev/null\n[ "$RECIPIENT" != v@example.org ] || exit 75\n' >some
 	chmod 755 yes some
-	session -m box -- 'EHLO c' 'MAIL FROM: <a@c>' "${TO[@]}" "${MAIL[@]}" \
+	client 192.0.2.7 -m box -- 'EHLO c' 'MAIL FROM: <a@c>' "${TO[@]}" "${MAIL[@]}" \
 	    'RCPT TO:<x@else.example>' NONSENSE $'AUTH \001' QUIT
-	session -m 'to/{user}' -- 'EHLO c' "$FROM" "${TO[@]}" 'RCPT TO:<w@example.org>' \
+	client 192.0.2.7 -m 'to/{user}' -- 'EHLO c' "$FROM" "${TO[@]}" 'RCPT TO:<w@example.org>' \
 	    "${MAIL[@]}" "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
-	session -m 'to/{user}' --lmtp -- 'LHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}"
+	client 192.0.2.7 -m 'to/{user}' --lmtp -- 'LHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}"
 	mv to/v/new to/v/gone
-	session -m 'to/{user}' --lmtp -- 'LHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}"
-	session -m 'to/{user}' -- 'EHLO c' "$FROM PRDR" "${TO[@]}" "${MAIL[@]}" QUIT
-	session -m 'to/{user}' -- 'EHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}" QUIT
-	session -m box -- 'EHLO c' "$FROM" "${TO[0]}" 'BDAT 4' $'ab' 'BDAT 0 LAST' \
+	client 192.0.2.7 -m 'to/{user}' --lmtp -- 'LHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}"
+	client 192.0.2.7 -m 'to/{user}' -- 'EHLO c' "$FROM PRDR" "${TO[@]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -m 'to/{user}' -- 'EHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -m box -- 'EHLO c' "$FROM" "${TO[0]}" 'BDAT 4' $'ab' 'BDAT 0 LAST' \
 	    "$FROM" "${TO[0]}" $'BDAT 3\r\na\nb' 'BDAT 0 LAST' QUIT
-	session -m box --size 10 -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
-	session -m box --secured --auth ./yes -- 'EHLO c' 'AUTH PLAIN AHUAcA==' "$FROM" \
+	client 192.0.2.7 -m box --size 10 -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -m box --secured --auth ./yes -- 'EHLO c' 'AUTH PLAIN AHUAcA==' "$FROM" \
 	    "${TO[0]}" "${MAIL[@]}" 'VRFY x y' QUIT
-	session ./some -- 'EHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}" QUIT
-	session ./some '{recipients}' -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
-	session -m box -e 200 -- 'EHLO c' $(seq 150) QUIT
-	session -m box -- 'EHLO c' "$FROM" "${TO[0]}" DATA half
-	session --proxy '*' -m box -- "$(printf \
+	client 192.0.2.7 ./some -- 'EHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 ./some '{recipients}' -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -m box -e 200 -- 'EHLO c' $(seq 150) QUIT
+	client 192.0.2.7 -m box -- 'EHLO c' "$FROM" "${TO[0]}" DATA half
+	client 192.0.2.7 --proxy '*' -m box -- "$(printf \
 	    'PROXY TCP4 192.0.2.9 192.0.2.1 99 25')" 'EHLO c' QUIT
 	# TLS, its version and cipher, as a proxy tells them
 	{
@@ -141,6 +123,16 @@ each_mode() {
 	in_order log
 	grep -E '^message .* reply path .*message-id from to .*to cut$' had
 	[ "$(awk '{ if (length > n) n = length } END { print n }' log)" -le 4095 ]
+}
+
+@test "log order: a message that came before its greeting could go has times, too" {
+	launched
+	OPTS=(-n mx.example -d example.org)
+	client 192.0.2.7 --proxy '*' -m box --size 9 -- \
+	    'PROXY TCP4 192.0.2.9 192.0.2.1 99 25' 'EHLO c' "$FROM" "${TO[0]}" \
+	    "${MAIL[@]}" QUIT
+	grep -q ': message .* reply=552 ' log
+	run ! grep -E '(-ms| ms)=[0-9]{5}' log
 }
 
 @test "log order: the times are of this message's steps" {

@@ -3,37 +3,17 @@
 # smtpd(8): The log
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # each test is a subshell
-load helper
+load logged
 
 SMTPLOG=$ROOT/contrib/smtplog
-FROM='MAIL FROM:<a@c.example>'
-TO='RCPT TO:<u@example.org>'
-MAIL=(DATA 'Message-ID: <1@c.example>' '' text .)
-
-# client ADDRESS OPTION... -- LINE...: a session of his; its log goes to all
-client() {
-	local address=$1 options=()
-	shift
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
-	printf '%s\r\n' "$@" >in
-	status=0
-	PROTO=TCP TCPREMOTEIP=$address "$SMTPD" "${OPTS[@]}" --log stderr \
-	    "${options[@]}" <in >out 2>log || status=$?
-	cat log >>all
-}
-
 # a_day: sessions of all kinds; who is in 192.0.2.0/24 did no harm
 a_day() {
 	printf 'u\n' >users
 	printf '#!/bin/sh\ncat <&3 >/dev/null\nexit 1\n' >no
 	chmod 755 no
-	client 192.0.2.7 -- 'EHLO c.example' "$FROM" "$TO" "${MAIL[@]}" QUIT
-	client 192.0.2.7 --size 9 -- 'EHLO c.example' "$FROM" "$TO" "${MAIL[@]}" QUIT
-	client 192.0.2.8 -- 'EHLO c.example' 'MAIL FROM: <>' "$TO" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -- 'EHLO c.example' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
+	client 192.0.2.7 --size 9 -- 'EHLO c.example' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
+	client 192.0.2.8 -- 'EHLO c.example' 'MAIL FROM: <>' "${TO[0]}" "${MAIL[@]}" QUIT
 	client 198.51.100.1 -- 'EHLO c.example' "$FROM" 'RCPT TO:<x@else.example>' QUIT
 	client 198.51.100.2 --users users -- 'EHLO c.example' "$FROM" \
 	    'RCPT TO:<admin@example.org>' QUIT
@@ -102,7 +82,7 @@ as_syslog() {
 }
 
 @test "smtplog: no octet of a client's is a control character or HTML in what it prints" {
-	client 192.0.2.7 -- $'EHLO <script>\e' "$FROM" "$TO" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -- $'EHLO <script>\e' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
 	client 192.0.2.7 -- 'EHLO c' "$FROM" 'RCPT TO:<"<b>&"@else.example>' QUIT
 	printf 'smtpd[1]: refused client=[<script>] reply=550 text="<script>alert(1)</script>" what="x"\n' >>all
 	"$SMTPLOG" all >sum
@@ -178,7 +158,7 @@ as_syslog() {
 	rsyslogd -n -f "$PWD/rsyslog.conf" -i "$PWD/pid" >said 2>&1 3>&- &
 	local rsyslogd=$!
 	eventually [ -S dev-log ]
-	client 192.0.2.7 -- 'EHLO c.example' "$FROM" "$TO" "${MAIL[@]}" QUIT
+	client 192.0.2.7 -- 'EHLO c.example' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
 	while read -r line; do
 		logger -u "$PWD/dev-log" -p mail.info -t smtpd --id=812 -- \
 		    "${line#*: }"

@@ -167,7 +167,6 @@ reversed() {
 
 # fits WIDTH: the screen is full, and no line is too long
 fits() {
-	local last
 	mux capture-pane -p >screen
 	grep -q '^2[0-9][0-9] sessions, 40 sending' screen || return
 	grep -q '^k=end it q=quit' screen || return
@@ -183,10 +182,7 @@ fits() {
 	on_terminal 80 24 -d 0.3 -s client
 	eventually shows '192\.0\.2\.1 +HELO'
 	# the cursor is on the first one; others' may be above ours
-	while ! cursor_on 192.0.2.1; do
-		mux send-keys Down
-		sleep 0.1
-	done
+	eventually down_to 192.0.2.1
 	mux send-keys k
 	eventually shows '^end the session of 192\.0\.2\.1 \(pid [0-9]+\)\? y/n'
 	mux send-keys n
@@ -202,9 +198,12 @@ fits() {
 	mux send-keys q
 }
 
-cursor_on() {
+# down_to CLIENT: the cursor is on it, or goes one further
+down_to() {
 	mux capture-pane -pe >screen
-	grep -q $'\e\[[0-9;]*7m *[0-9]* '"$1 " screen
+	grep -q $'\e\[[0-9;]*7m *[0-9]* '"$1 " screen && return
+	mux send-keys Down
+	return 1
 }
 
 gone_from_it() {

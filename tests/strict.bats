@@ -40,8 +40,8 @@ rows() {
 	T
 }
 
-# each_row OPTION...: a session for each row, in which its line stands where it
-# can; it is named, with its rule, and what is told of it is in $told
+# each_row: a session for each row, in which its line stands where it can; it is
+# named, with its rule, and row_is holds
 each_row() {
 	local name rule line verb want bad=0
 	while IFS='|' read -r name rule line; do
@@ -182,6 +182,36 @@ each_row() {
 	[ "$(codes)" = '220 500' ]
 	say "$HELLO" QUIT
 	[ "$status" = 0 ]
+}
+
+@test "strict: MAIL before HELO, and a parameter that HELO does not offer, are refused, too" {
+	launched
+	OPTS+=(--strict --log stderr)
+	say "$FROM" QUIT
+	[ "$(full_codes)" = '220 501/5.5.4 221/2.0.0' ]
+	[ "$(verdict)" = 'no-helo: RFC 5321, 4.1.4' ]
+	say 'HELO c.example' "$FROM SIZE=5" QUIT
+	[ "$(verdict)" = 'not-offered: RFC 5321, 4.1.1.11' ]
+}
+
+@test "strict: who was sent away is not blamed for no QUIT" {
+	launched
+	OPTS+=(--strict --log stderr -e 1)
+	say FOO FOO FOO
+	[ "$status" = 1 ]
+	[ "$(verdict)" = refused ]
+}
+
+@test "strict: the man page's example comes out as it is there" {
+	awk '/^\.Ss A verdict/ { on = 1 } on && /^\.Ed/ { exit }
+		on && /^\$ / { show = 1 } on && show { print }' "$ROOT/smtpd.8" |
+	    sed 's/\\e/\\/g; s/\\&//' >page
+	sed -n '1s/^\$ //p; 2p' page >example
+	mkdir bin
+	ln -s "$SMTPD" bin/smtpd
+	{ PATH=$PWD/bin:$PATH bash example; } >said 2>log
+	[ "$(cat said)" = "$(tail -1 page)" ]
+	[ "$(grep -o ': verdict .*' page)" = "$(grep -o ': verdict .*' log)" ]
 }
 
 @test "strict: swaks keeps to the standard" {

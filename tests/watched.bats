@@ -142,6 +142,36 @@ linux() {
 	P
 }
 
+@test "title: it is cut where its place ends, whatever lengths both have" {
+	linux
+	watch "$SMTPD" <<-'P'
+		from watch import *
+		for n in range(1, 31):
+		    # what stands behind the arguments is too long to be moved
+		    env = dict(A='x' * 5000, PROTO='TCP', TCPREMOTEIP='192.0.2.7')
+		    s = live.Session(['s', '-mbox', '-dx.y', '-n' + 'm' * n + '.x'],
+		        executable=sys.argv[1], env=env)
+		    if not live.until(lambda: title(s).startswith('smtpd: [192'), 5):
+		        live.fail(n, title(s)[:99])
+		    if not 'smtpd: [192.0.2.7] START'.startswith(title(s).rstrip(' ')):
+		        live.fail(n, title(s)[:99])
+		    s.lines('QUIT')
+		    s.ended()
+	P
+}
+
+@test "title: of a chunk that is no message's the octets of the last one are not told" {
+	linux
+	watch "$SMTPD" "${OPTS[@]}" <<-'P'
+		from watch import *
+		s = live.Session(sys.argv[1:], env=client('192.0.2.7'))
+		s.send(MAIL + RCPT + b'DATA\r\n0123456\r\n.\r\n' + MAIL + b'BDAT 9\r\n01')
+		seen(s, '[192.0.2.7] BDAT 0 rcpt')
+		s.close()
+		s.ended()
+	P
+}
+
 @test "title: a program's arguments and environment are not those that gave up their place" {
 	linux
 	cat >program <<-'P'

@@ -978,6 +978,52 @@ smtp_parse_path(struct slice in, const char *keyword, struct smtp_path *path,
 	return SMTP_OK;
 }
 
+/* how far in goes on as a path, or could; of a whole one, where its address
+ * begins */
+static size_t
+scan_towards_path(struct slice in)
+{
+	struct smtp_path path = { .lenient = 0 };
+	size_t n = scan_name(in), begin, m;
+	const bool bracket = n < in.n && in.p[n] == '<';
+
+	if (bracket)
+		n += 1 + scan_blanks(drop(in, n + 1));
+	n += scan_route(drop(in, n));
+	begin = n;
+	n += scan_local(drop(in, n), &path.second_at);
+	if (path.second_at || (n == begin && !(bracket && n < in.n &&
+	    in.p[n] == '>')))
+		return n;
+	if (n < in.n && in.p[n] == '@') {
+		n++;
+		m = scan_domain(drop(in, n));
+		if (m == 0)
+			m = scan_literal(drop(in, n));
+		if (m == 0)
+			return n;
+		n += m;
+		n += n < in.n && in.p[n] == '.';
+	}
+	n += scan_blanks(drop(in, n));
+	if (bracket && n < in.n && in.p[n] == '>')
+		n++;
+	return bracket && in.p[n - 1] == '>' && (n == in.n ||
+	    is_blank(in.p[n])) ? begin : n;
+}
+
+/* how far in goes on as keyword *blank ":" */
+static size_t
+scan_towards_keyword(struct slice in, const char *keyword)
+{
+	size_t n = 0;
+
+	while (n < in.n && keyword[n] != '\0' &&
+	    smtp_lower(in.p[n]) == smtp_lower(keyword[n]))
+		n++;
+	return keyword[n] == '\0' ? n + scan_blanks(drop(in, n)) : n;
+}
+
 bool
 smtp_leniency(unsigned i, struct slice *name, struct slice *rule)
 {
@@ -1394,6 +1440,21 @@ list_holds(struct slice list, struct sought *s)
 		if (line_matches(s, list, &at))
 			return true;
 	return false;
+}
+
+/* [1*(atext / ".")] ["@" (Domain / address-literal)], one of them at least */
+bool
+smtp_is_user(struct slice in)
+{
+	struct slice domain;
+	size_t n = 0;
+
+	while (n < in.n && (is_atext(in.p[n]) || in.p[n] == '.'))
+		n++;
+	if (n == in.n || in.p[n] != '@')
+		return n > 0 && n == in.n;
+	domain = drop(in, n + 1);
+	return smtp_is_domain(domain) || smtp_is_literal(domain);
 }
 
 bool
@@ -3212,6 +3273,25 @@ smtp_parse_rcpt(struct slice in, bool *dsn)
 	return SMTP_OK;
 }
 
+/* where the first of them begins that is wrong */
+static size_t
+scan_right_params(struct slice in, bool mail, unsigned with)
+{
+	struct smtp_mail m;
+	size_t n = 0, next;
+	bool dsn;
+
+	for (n = scan_blanks(in); n < in.n; n = next) {
+		for (next = n; next < in.n && !is_blank(in.p[next]); next++)
+			continue;
+		if ((mail ? smtp_parse_mail(take(in, next), with, &m) :
+		    smtp_parse_rcpt(take(in, next), &dsn)) != SMTP_OK)
+			break;
+		next += scan_blanks(drop(in, next));
+	}
+	return n;
+}
+
 /* bdat-cmd = "BDAT" SP chunk-size [SP end-marker]       (RFC 3030, 2) */
 enum smtp_status
 smtp_parse_bdat(struct slice in, uint64_t *size, bool *last)
@@ -4123,6 +4203,8 @@ smtp_put_file(struct smtp_text *t, bool new, struct slice id,
 enum {
 	SAY_NONE = SMTP_ANSWERS,
 	SAY_HELP,
+	SAY_HELPS,
+	SAY_HELP_OF,
 	SAY_GREETING,
 	SAY_TLS,
 	SAY_BYE,
@@ -4161,7 +4243,10 @@ enum {
 	SAY_BASE64,
 	SAY_CANCELLED,
 	SAY_NOT_DONE,
-	SAY_ORDER,
+	SAY_AUTH_AGAIN,
+	SAY_AUTH_LATE,
+	SAY_TLS_AGAIN,
+	SAY_X_LATE,
 	SAY_IN_BDAT,
 	SAY_CHUNK_BEHIND,
 	SAY_NESTED,
@@ -4184,10 +4269,12 @@ enum {
 	SAYINGS
 };
 
-static const char replies[SAYINGS][56] = {
+static const char replies[SAYINGS][72] = {
 	[SAY_HELP]	= "214 2.0.0 You may say:",
+	[SAY_HELPS]	= "214 2.0.0 HELP and one of these tells of it",
+	[SAY_HELP_OF]	= "214 2.0.0 ",
 	[SAY_GREETING]	= "220 ",
-	[SAY_TLS]	= "220 2.0.0 Go ahead",
+	[SAY_TLS]	= "220 2.0.0 Begin TLS now",
 	[SAY_BYE]	= "221 2.0.0 Bye",
 	[SAY_AUTH_RIGHT] = "235 2.7.0 Authenticated",
 	[SAY_HELO]	= "250 ",
@@ -4198,75 +4285,108 @@ static const char replies[SAYINGS][56] = {
 	[SAY_CHUNK]	= "250 2.0.0 Chunk ok",
 	[SAY_SENDER]	= "250 2.1.0 Sender ok",
 	[SAY_RCPT]	= "250 2.1.5 Recipient ok",
-	[SAY_VRFY]	= "252 2.0.0 Send mail, and see",
+	[SAY_VRFY]	= "252 2.0.0 That is not told: send mail, and see",
 	[SAY_CHALLENGE]	= "334 ",
 	[SAY_USERNAME]	= "334 VXNlcm5hbWU6",	/* "Username:", ... */
 	[SAY_PASSWORD]	= "334 UGFzc3dvcmQ6",	/* ... "Password:" */
 	[SMTP_EACH]	= "353 A reply for each recipient follows",
-	[SAY_DATA]	= "354 Send the message, end it with a dot",
+	[SAY_DATA] =
+	    "354 Send the message, end it with a dot alone on a line",
 	[SMTP_SHUTDOWN]	= "421 4.3.2 Shutting down, try again later",
-	[SMTP_TIMEOUT]	= "421 4.4.2 Waited too long",
-	[SAY_ERRORS]	= "421 4.7.0 Too many errors",
-	[SAY_AUTH_TRIES] = "421 4.7.0 Too many wrong passwords",
-	[SAY_IS_TLS]	= "421 4.7.0 This port speaks SMTP in clear, not TLS",
-	[SAY_IS_HTTP]	= "421 4.7.0 This port speaks SMTP, not HTTP",
-	[SAY_IS_PROXY]	= "421 4.7.0 No PROXY header is taken on this port",
+	[SMTP_TIMEOUT]	= "421 4.4.2 Waited too long: connect again",
+	[SAY_ERRORS] =
+	    "421 4.7.0 Too many errors: connect again without them",
+	[SAY_AUTH_TRIES] = "421 4.7.0 Too many wrong passwords: connect again",
+	[SAY_IS_TLS] =
+	    "421 4.7.0 This port speaks SMTP in clear: begin without TLS",
+	[SAY_IS_HTTP] =
+	    "421 4.7.0 This port speaks SMTP, not HTTP: send mail here",
+	[SAY_IS_PROXY] =
+	    "421 4.7.0 No PROXY header is taken on this port: send none",
 	[SMTP_FAULT]	= "451 4.3.0 Local fault, try again later",
-	[SMTP_NO_LINKS]	= "451 4.3.0 No hard links where the mailbox is",
+	[SMTP_NO_LINKS] =
+	    "451 4.3.0 No hard links at the mailbox, try again later",
 	[SMTP_MISCONFIGURED] = "451 4.3.5 Not set up right, try again later",
 	[SMTP_CANT_CREATE] = "452 4.2.0 Mailbox not writable, try again later",
 	[SMTP_QUOTA]	= "452 4.2.2 Over quota, try again later",
 	[SMTP_NO_ROOM]	= "452 4.3.1 No room, try again later",
-	[SMTP_CROWDED]	= "452 4.5.3 Too many recipients",
+	[SMTP_CROWDED] =
+	    "452 4.5.3 Too many recipients: more in another message",
 	[SAY_NO_TLS]	= "454 4.7.0 TLS is not to be had, try again later",
-	[SMTP_UNAVAILABLE] = "454 4.7.0 No check of passwords now, try later",
-	[SAY_LHLO]	= "500 LMTP is not spoken here",
-	[SAY_HELO_LMTP]	= "500 LMTP is spoken here: LHLO, please",
-	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised",
-	[SAY_BAD_LINE]	= "500 5.5.2 A control character in the line",
-	[SAY_BARE_LINE]	= "500 5.5.2 Lines end in CRLF, not in LF alone",
-	[SAY_LONG_LINE]	= "500 5.5.2 Line too long",
-	[SAY_LONG_AUTH]	= "500 5.5.6 Line too long",
-	[SAY_HELO_ARG]	= "501 A name of 1 to 255 octets, please",
-	[SMTP_BAD_ADDRESS] = "501 5.1.3 Bad recipient address",
-	[SAY_BAD_SENDER] = "501 5.1.7 Bad sender address",
-	[SAY_BASE64]	= "501 5.5.2 Not base64 of what was asked for",
-	[SAY_NO_ARG]	= "501 5.5.4 No argument allowed",
+	[SMTP_UNAVAILABLE] =
+	    "454 4.7.0 Passwords are not checked, try again later",
+	[SAY_LHLO]	= "500 SMTP is spoken here, not LMTP: say EHLO",
+	[SAY_HELO_LMTP]	= "500 LMTP is spoken here, not SMTP: say LHLO",
+	[SAY_UNKNOWN]	= "500 5.5.1 Command not recognised: HELP lists them",
+	[SAY_BAD_LINE] =
+	    "500 5.5.2 A control character in the line: leave it out",
+	[SAY_BARE_LINE] =
+	    "500 5.5.2 Lines end in CRLF, not in LF alone: send both",
+	[SAY_LONG_LINE] =
+	    "500 5.5.2 Line too long: at most 2048 octets, with CRLF",
+	[SAY_LONG_AUTH] =
+	    "500 5.5.6 Line too long: AUTH takes 12288 octets, with CRLF",
+	[SAY_HELO_ARG]	= "501 Your name must follow, in 1 to 255 octets",
+	[SMTP_BAD_ADDRESS] =
+	    "501 5.1.3 Bad recipient address: say <user@example.org>",
+	[SAY_BAD_SENDER] =
+	    "501 5.1.7 Bad sender address: say <user@example.org> or <>",
+	[SAY_BASE64] =
+	    "501 5.5.2 Not base64 of what was asked for: AUTH again",
+	[SAY_NO_ARG]	= "501 5.5.4 Nothing may follow: say the command alone",
 	[SAY_NEED_ARG]	= "501 5.5.4 Argument missing",
 	[SAY_SYNTAX]	= "501 5.5.4 Syntax error in the arguments",
-	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, and so no next command",
-	[SAY_BAD_PARAM]	= "501 5.5.4 Bad value of a parameter",
+	[SAY_BAD_CHUNK]	= "501 5.5.4 No chunk size, so no next command",
+	[SAY_BAD_PARAM] =
+	    "501 5.5.4 Bad value of a parameter: mend it or leave it out",
 	[SAY_STRICT]	= "501 5.5.4 Strictly taken this is wrong",
-	[SAY_CANCELLED]	= "501 5.7.0 Cancelled",
-	[SAY_NOT_DONE]	= "502 5.5.1 Not available here",
-	[SAY_ORDER]	= "503 5.5.1 Not now",
+	[SAY_CANCELLED]	= "501 5.7.0 AUTH is cancelled: go on, or say it again",
+	[SAY_NOT_DONE]	= "502 5.5.1 Not available here: HELP lists what is",
+	[SAY_AUTH_AGAIN] = "503 5.5.1 You are authenticated already: say MAIL",
+	[SAY_AUTH_LATE] =
+	    "503 5.5.1 Not the time for AUTH: EHLO, AUTH, then MAIL",
+	[SAY_TLS_AGAIN]	= "503 5.5.1 TLS has begun already: say EHLO",
+	[SAY_X_LATE]	= "503 5.5.1 XCLIENT stands before MAIL: RSET first",
 	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
-	[SAY_CHUNK_BEHIND] = "503 5.5.1 A chunk before it was refused",
-	[SAY_NESTED]	= "503 5.5.1 A sender was given already",
-	[SAY_LHLO_FIRST] = "503 5.5.1 LHLO first",
-	[SAY_MAIL_FIRST] = "503 5.5.1 MAIL first",
-	[SAY_RCPT_FIRST] = "503 5.5.1 MAIL and RCPT first",
-	[SAY_MECHANISM]	= "504 5.5.4 Mechanism not known",
-	[SAY_REQUIRED_TLS] = "530 5.7.0 STARTTLS first",
-	[SAY_REQUIRED_AUTH] = "530 5.7.0 AUTH first",
-	[SMTP_WRONG]	= "535 5.7.8 Wrong user or password",
-	[SAY_AUTH_CLEAR] = "538 5.7.11 Not without encryption",
-	[SMTP_NO_USER]	= "550 5.1.1 No such user",
-	[SMTP_NO_HOST]	= "550 5.1.2 No such domain",
-	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message",
-	[SAY_SENDER_UTF8] = "550 5.6.7 A sender beyond ASCII needs SMTPUTF8",
-	[SAY_XCLIENT]	= "550 5.7.0 Not from here",
-	[SMTP_NOT_OURS]	= "550 5.7.1 No relaying to that domain",
-	[SMTP_DENIED]	= "550 5.7.1 Delivery not permitted",
-	[SAY_TOO_BIG]	= "552 5.3.4 Message too big",
-	[SMTP_UNFIT]	= "553 5.1.3 No such address is handed on",
-	[SAY_UNFIT_SENDER] = "553 5.1.7 No such address is handed on",
-	[SAY_RCPT_UTF8]	= "553 5.6.7 A recipient beyond ASCII needs SMTPUTF8",
-	[SAY_NO_RCPT]	= "554 5.5.1 No valid recipients",
-	[SMTP_REJECTED]	= "554 5.3.0 No delivery to any recipient",
-	[SMTP_LOOP]	= "554 5.4.6 The message is looping",
-	[SMTP_BAD_DATA]	= "554 5.6.0 The message was not understood",
-	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known",
+	[SAY_CHUNK_BEHIND] =
+	    "503 5.5.1 A chunk before it was refused: RSET first",
+	[SAY_NESTED] =
+	    "503 5.5.1 A sender was given already: say RCPT, or RSET",
+	[SAY_LHLO_FIRST] = "503 5.5.1 Not introduced yet: LHLO first",
+	[SAY_MAIL_FIRST] = "503 5.5.1 No sender yet: MAIL first",
+	[SAY_RCPT_FIRST] = "503 5.5.1 No recipient yet: MAIL and RCPT first",
+	[SAY_MECHANISM] =
+	    "504 5.5.4 Mechanism not known: say AUTH PLAIN or LOGIN",
+	[SAY_REQUIRED_TLS] = "530 5.7.0 Encryption is wanted: STARTTLS first",
+	[SAY_REQUIRED_AUTH] = "530 5.7.0 A password is wanted: AUTH first",
+	[SMTP_WRONG]	= "535 5.7.8 Wrong user or password: AUTH again",
+	[SAY_AUTH_CLEAR] =
+	    "538 5.7.11 No password without encryption: TLS first",
+	[SMTP_NO_USER]	= "550 5.1.1 No such user: check the address",
+	[SMTP_NO_HOST]	= "550 5.1.2 No such domain: check the address",
+	[SAY_BARE]	= "550 5.5.2 A bare CR or LF in the message: send CRLF",
+	[SAY_SENDER_UTF8] =
+	    "550 5.6.7 A sender beyond ASCII: MAIL needs SMTPUTF8",
+	[SAY_XCLIENT] =
+	    "550 5.7.0 XCLIENT is not yours to say: go on without",
+	[SMTP_NOT_OURS] =
+	    "550 5.7.1 No relaying to that domain: ask its own server",
+	[SMTP_DENIED]	= "550 5.7.1 Delivery not permitted: ask the recipient",
+	[SAY_TOO_BIG] =
+	    "552 5.3.4 Message too big: send less, SIZE is the limit",
+	[SMTP_UNFIT] =
+	    "553 5.1.3 No such recipient is handed on: say a plain one",
+	[SAY_UNFIT_SENDER] =
+	    "553 5.1.7 No such sender is handed on: say a plain one",
+	[SAY_RCPT_UTF8] =
+	    "553 5.6.7 A recipient beyond ASCII: MAIL needs SMTPUTF8",
+	[SAY_NO_RCPT] =
+	    "554 5.5.1 Every recipient was refused: say another RCPT",
+	[SMTP_REJECTED] =
+	    "554 5.3.0 Refused for good: send it no more",
+	[SMTP_LOOP]	= "554 5.4.6 The message is looping: stop a forwarding",
+	[SMTP_BAD_DATA]	= "554 5.6.0 The message was not understood: mend it",
+	[SAY_NO_PARAM]	= "555 5.5.4 Parameter not known: leave it out",
 };
 
 struct slice
@@ -4451,7 +4571,7 @@ static const struct command {
 	[VERB_QUIT] = { "QUIT", ARG_NONE, S_ANY, .junk = false },
 	[VERB_VRFY] = { "VRFY", ARG_MUST, S_ANY, .need = NEED_ALL,
 	    .junk = true },
-	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, .say = SAY_HELP, .junk = true },
+	[VERB_HELP] = { "HELP", ARG_MAY, S_ANY, .junk = true },
 	[VERB_VERB] = { "VERB", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
 	[VERB_ONEX] = { "ONEX", ARG_MAY, S_ANY, .say = SMTP_YES, .junk = true },
 	[VERB_EXPN] = { "EXPN", ARG_MAY, S_ANY, .need = NEED_ALL,
@@ -4517,6 +4637,71 @@ command_works(const struct smtp_session *s, const struct smtp_terms *t,
 	return required_met(s, t, commands[verb].need) &&
 	    (commands[verb].when & state) != 0 &&
 	    commands[verb].say != SAY_NOT_DONE;
+}
+
+/* how a command goes, and what it is for */
+static const struct help {
+	char	 usage[32];
+	char	 what[44];
+} helps[VERBS] = {
+	[VERB_HELO] = { "HELO host.example", "says who you are, as of old" },
+	[VERB_EHLO] = { "EHLO host.example", "says who you are" },
+	[VERB_LHLO] = { "LHLO host.example", "says who you are" },
+	[VERB_STARTTLS] = { "STARTTLS", "has the connection encrypted" },
+	[VERB_AUTH] = { "AUTH LOGIN", "asks for user and password, in base64" },
+	[VERB_XCLIENT] = { "XCLIENT ADDR=192.0.2.7",
+	    "says for whom you speak" },
+	[VERB_MAIL] = { "MAIL FROM:<you@example.org>",
+	    "begins a message: who sends it" },
+	[VERB_RCPT] = { "RCPT TO:<them@example.org>",
+	    "one who gets it; again for another" },
+	[VERB_DATA] = { "DATA", "begins its text" },
+	[VERB_BDAT] = { "BDAT 1000 LAST", "so many octets are its text" },
+	[VERB_RSET] = { "RSET", "forgets the message" },
+	[VERB_NOOP] = { "NOOP", "does nothing" },
+	[VERB_QUIT] = { "QUIT", "ends the session" },
+	[VERB_VRFY] = { "VRFY them@example.org",
+	    "asks whether there is such a user" },
+	[VERB_HELP] = { "HELP MAIL", "tells of a command; HELP of all" },
+	[VERB_VERB] = { "VERB", "does nothing, as in sendmail" },
+	[VERB_ONEX] = { "ONEX", "does nothing, as in sendmail" },
+	[VERB_EXPN] = { "EXPN staff", "is not available here" },
+	[VERB_ETRN] = { "ETRN example.org", "is not available here" },
+	[VERB_TURN] = { "TURN", "is not available here" },
+	[VERB_SEND] = { "SEND FROM:<you@example.org>",
+	    "is not available here" },
+	[VERB_SOML] = { "SOML FROM:<you@example.org>",
+	    "is not available here" },
+	[VERB_SAML] = { "SAML FROM:<you@example.org>",
+	    "is not available here" }
+};
+
+/* HELP at a terminal: a command's line, behind its code */
+static void
+put_help(const struct smtp_session *s, struct smtp_host *h, unsigned verb)
+{
+	enum { WIDTH = 30 };
+	const struct slice usage = smtp_slice(helps[verb].usage);
+
+	smtp_put(&h->out, usage);
+	for (size_t n = usage.n; n < WIDTH; n++)
+		smtp_puts(&h->out, " ");
+	smtp_puts(&h->out, helps[verb].what);
+	if (!command_works(s, &h->terms, verb, s->state))
+		smtp_puts(&h->out, " (not now)");
+}
+
+/* The lines of all that may be said now; the reply's last one follows. */
+static void
+put_helps(const struct smtp_session *s, struct smtp_host *h)
+{
+	for (unsigned v = VERB_NONE + 1; v < VERBS; v++) {
+		if (!command_works(s, &h->terms, v, s->state))
+			continue;
+		smtp_puts(&h->out, "214-2.0.0 ");
+		put_help(s, h, v);
+		smtp_puts(&h->out, "\r\n");
+	}
 }
 
 /* HELP: the verbs that may be said now */
@@ -4777,6 +4962,64 @@ told_of(struct slice line, size_t *octets)
 	return take(verb, n < VERB_TOLD ? n : VERB_TOLD);
 }
 
+/* where the argument of MAIL or RCPT is wrong */
+static size_t
+wrong_argument(struct slice arg, bool mail, const struct smtp_terms *t)
+{
+	const char *keyword = mail ? "FROM" : "TO";
+	struct smtp_path path;
+	struct slice rest;
+	unsigned lenient = 0;
+	size_t n;
+
+	n = scan_keyword(arg, keyword, &lenient);
+	if (n == 0)
+		return scan_towards_keyword(arg, keyword);
+	if (smtp_parse_path(arg, keyword, &path, &rest) != SMTP_OK ||
+	    path.second_at)
+		return n + scan_towards_path(drop(arg, n));
+	if (rest.n == 0)
+		return n;
+	n = (size_t)(rest.p - arg.p);
+	return n + scan_right_params(rest, mail, t->lmtp ? 0 :
+	    SMTP_WITH_PRDR);
+}
+
+/* Where in its line a command is wrong; SMTP_NOWHERE, if not in its words. */
+static size_t
+wrong_at(const struct smtp_session *s, const struct smtp_terms *t,
+    unsigned say)
+{
+	struct slice line = heard(s), verb = line, arg = line;
+	size_t at;
+
+	if (say == SAY_BAD_LINE)
+		return scan_clean(line);
+	if (smtp_parse_command(line, &verb, &arg) != SMTP_OK)
+		return SMTP_NOWHERE;
+	at = (size_t)(arg.p - line.p);
+	switch (say) {
+	case SAY_UNKNOWN:
+		return (size_t)(verb.p - line.p);
+	case SAY_NEED_ARG:
+		return line.n;
+	case SAY_NO_ARG:
+	case SAY_HELO_ARG:
+	case SAY_BAD_CHUNK:
+		return at;
+	case SAY_SYNTAX:
+	case SAY_BAD_SENDER:
+	case SMTP_BAD_ADDRESS:
+	case SAY_BAD_PARAM:
+	case SAY_NO_PARAM:
+		return s->verb == VERB_MAIL || s->verb == VERB_RCPT ? at +
+		    wrong_argument(arg, s->verb == VERB_MAIL, t) :
+		    s->verb == VERB_VRFY ? at + scan_towards_path(arg) : at;
+	default:
+		return SMTP_NOWHERE;
+	}
+}
+
 /* a note of the command, and of what was said to it */
 static enum smtp_ask
 note(const struct smtp_session *s, struct smtp_host *h, enum smtp_note what,
@@ -4791,6 +5034,8 @@ note(const struct smtp_session *s, struct smtp_host *h, enum smtp_note what,
 	h->told = what == SMTP_NOTE_RCPT ? smtp_slice("") :
 	    s->told != TOLD_LINE ? smtp_slice(auth[s->told]) :
 	    told_of(heard(s), &h->octets);
+	h->wrong = what == SMTP_NOTE_REFUSED && s->told == TOLD_LINE ?
+	    wrong_at(s, &h->terms, say) : SMTP_NOWHERE;
 	h->to = (struct slice){ s->line + s->to_at, s->to_n };
 	h->rcpt = (size_t)s->next;
 	return SMTP_NOTE;
@@ -5119,7 +5364,7 @@ static unsigned
 do_starttls(struct smtp_session *s, const struct smtp_terms *t)
 {
 	if (s->tls)
-		return SAY_ORDER;
+		return SAY_TLS_AGAIN;
 	return t->tls ? ask(s, SMTP_STARTTLS) : SAY_NOT_DONE;
 }
 
@@ -5251,8 +5496,10 @@ do_auth(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 		return SAY_NOT_DONE;
 	if (!h->terms.auth_now)
 		return SAY_AUTH_CLEAR;
-	if (s->state != S_IDLE || s->login_n > 0)
-		return SAY_ORDER;
+	if (s->login_n > 0)
+		return SAY_AUTH_AGAIN;
+	if (s->state != S_IDLE)
+		return SAY_AUTH_LATE;
 	if (arg.n == 0)
 		return auth_failed(s, SAY_NEED_ARG);
 	if (s->told != TOLD_PLAIN && s->told != TOLD_LOGIN)
@@ -5302,7 +5549,7 @@ do_xclient(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 	if (!h->terms.xclient)
 		return SAY_XCLIENT;
 	if ((s->state & S_TXN) != 0)
-		return SAY_ORDER;
+		return SAY_X_LATE;
 	if (smtp_parse_xclient(arg, &h->xclient) != SMTP_OK)
 		return SAY_SYNTAX;
 	h->arg = arg;
@@ -5371,6 +5618,9 @@ command_do(struct smtp_session *s, struct smtp_host *h, enum verb verb,
 		return bye(s, SAY_BYE, SMTP_END_QUIT);
 	case VERB_VRFY:
 		return do_vrfy(s, h, arg);
+	case VERB_HELP:
+		return !t->terminal ? SAY_HELP : verb_find(arg) == VERB_NONE ?
+		    SAY_HELPS : SAY_HELP_OF;
 	default:
 		return commands[verb].say;
 	}
@@ -5484,12 +5734,13 @@ command_line(struct smtp_session *s, struct smtp_host *h)
 static void
 command_reply(struct smtp_session *s, struct smtp_host *h)
 {
-	const bool by_hand = h->terms.by_hand;
-	struct slice line = heard(s), verb = { line.p, 0 }, arg;
+	struct slice line = heard(s), verb = { line.p, 0 }, arg = verb;
 
 	(void)smtp_parse_command(line, &verb, &arg);
 	if (s->say == SAY_EHLO)
 		put_extensions(h);
+	if (s->say == SAY_HELPS)
+		put_helps(s, h);
 	smtp_put(&h->out, said(s, s->say));
 	switch (s->say) {
 	case SAY_GREETING:
@@ -5503,22 +5754,22 @@ command_reply(struct smtp_session *s, struct smtp_host *h)
 	case SAY_HELP:
 		put_verbs(s, h);
 		break;
+	case SAY_HELP_OF:
+		put_help(s, h, verb_find(arg));
+		break;
 	case SAY_STRICT:
 		smtp_puts(&h->out, ": ");
 		smtp_put_lenient(&h->out, s->asked_lenient);
 		break;
 	case SAY_UNKNOWN:
-		if (by_hand)
+		if (h->terms.by_hand)
 			put_guess(s, h, verb);
 		break;
+	case SAY_NEED_ARG:
 	case SAY_SYNTAX:
-		/* the two commands that nobody gets right at first */
-		if (by_hand && s->verb == VERB_MAIL)
-			smtp_puts(&h->out, ": it is MAIL "
-			    "FROM:<you@example.org>");
-		if (by_hand && s->verb == VERB_RCPT)
-			smtp_puts(&h->out, ": it is RCPT "
-			    "TO:<them@example.org>");
+	case SAY_BAD_CHUNK:
+		smtp_puts(&h->out, ": say ");
+		smtp_puts(&h->out, helps[s->verb].usage);
 		break;
 	}
 	smtp_puts(&h->out, "\r\n");
@@ -5561,7 +5812,7 @@ message_verdict(struct smtp_session *s)
 	/* which line it is, for whoever mends the client */
 	smtp_puts(&t, "A bare CR or LF in line ");
 	smtp_put_number(&t, s->data.bare_line);
-	smtp_puts(&t, " of the message");
+	smtp_puts(&t, " of the message: send CRLF");
 	return say_own(s, codes_of(said(s, SAY_BARE)), smtp_written(&t));
 }
 
@@ -6331,4 +6582,91 @@ smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
 	smtp_puts(t, " ");
 	smtp_put_number(t, s->data.octets);
 	smtp_puts(t, " bytes");
+}
+
+/* what is waited for, at a terminal; and what a person may do about it */
+enum step {
+	STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_MORE, STEP_DATA, STEP_CHUNK,
+	STEP_BDAT, STEP_AGAIN, STEP_USER, STEP_PASSWORD, STEP_PLAIN
+};
+
+static const struct {
+	char	 prompt[9];
+	char	 hint[72];
+	bool	 domain;	/* and behind that one, and ">" */
+} steps[] = {
+	[STEP_EHLO] = { "ehlo", "say who you are, such as EHLO host.example",
+	    false },
+	[STEP_MAIL] = { "mail", "say who sends it, such as MAIL FROM:<you@",
+	    true },
+	[STEP_RCPT] = { "rcpt", "say who gets it, such as RCPT TO:<postmaster@",
+	    true },
+	[STEP_MORE] = { "rcpt", "say DATA, to write it; or RCPT, for another "
+	    "who gets it" },
+	[STEP_DATA] = { "data", "\"Subject: hello\", an empty line, your text; "
+	    "a dot alone ends it" },
+	[STEP_CHUNK] = { "chunk", "the octets that were announced" },
+	[STEP_BDAT] = { "bdat", "say BDAT again; behind LAST it is delivered" },
+	[STEP_AGAIN] = { "mail", "say MAIL, for another one; or QUIT" },
+	[STEP_USER] = { "user", "your name, in base64; * gives up" },
+	[STEP_PASSWORD] = { "password", "your password, in base64: it is "
+	    "seen" },
+	[STEP_PLAIN] = { "plain", "NUL, name, NUL, password, all in base64; "
+	    "* gives up" }
+};
+
+static enum step
+step_of(const struct smtp_session *s)
+{
+	switch (s->at) {
+	case SMTP_AT_BODY:
+		return STEP_DATA;
+	case SMTP_AT_CHUNK:
+		return STEP_CHUNK;
+	case SMTP_AT_PLAIN:
+		return STEP_PLAIN;
+	case SMTP_AT_USER:
+		return STEP_USER;
+	case SMTP_AT_PASSWORD:
+		return STEP_PASSWORD;
+	}
+	switch (s->state) {
+	case S_HELO:
+		return STEP_EHLO;
+	case S_IDLE:
+		return s->messages > 0 ? STEP_AGAIN : STEP_MAIL;
+	case S_RCPT:
+		return STEP_MORE;
+	case S_BDAT:
+		return STEP_BDAT;
+	default:
+		return STEP_RCPT;
+	}
+}
+
+unsigned
+smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s)
+{
+	const enum step step = step_of(s);
+
+	smtp_puts(t, steps[step].prompt);
+	if (step == STEP_MORE) {
+		smtp_puts(t, " ");
+		smtp_put_number(t, s->rcpts);
+	}
+	smtp_puts(t, "> ");
+	return step;
+}
+
+void
+smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
+    struct slice domain)
+{
+	const enum step step = step_of(s);
+
+	smtp_puts(t, steps[step].hint);
+	if (!steps[step].domain)
+		return;
+	smtp_put(t, domain);
+	smtp_puts(t, ">");
 }

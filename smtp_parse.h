@@ -465,6 +465,14 @@ bool smtp_user_matches(struct slice entry, struct slice local,
     struct slice user, struct slice domain);
 
 /*
+ * smtp_is_user(entry)
+ *
+ * Whether an entry of a user list can name anybody: local parts that need
+ * quotes cannot stand there.
+ */
+bool smtp_is_user(struct slice entry);
+
+/*
  * smtp_domains_hold(list, domain), smtp_users_hold(list, local, user, domain)
  *
  * Whether a line of a whole list has an entry that covers the domain, or names
@@ -1685,6 +1693,8 @@ enum smtp_reply {
 	SMTP_ANSWERS		/* how many */
 };
 
+#define SMTP_NOWHERE SIZE_MAX
+
 enum smtp_note {
 	SMTP_NOTE_HEARD,	/* h->told: a command (with terms.verbose) */
 	SMTP_NOTE_REFUSED,	/* h->said answers h->told, with h->to */
@@ -1737,6 +1747,8 @@ struct smtp_host {		/* what a session sees of it: all pointers */
 	struct slice	 told;		/* of the command, without secrets */
 	size_t		 octets;	/* not 0: the line was no command, and
 					 * as long as this; told is empty */
+	size_t		 wrong;		/* REFUSED: octets of the line in front
+					 * of what is wrong in it; or NOWHERE */
 	struct slice	 arg;		/* of MAIL, RCPT, XCLIENT */
 	struct slice	 said;		/* a reply, without its line end */
 	struct slice	 to;		/* RCPT's address, if it had one */
@@ -1938,6 +1950,20 @@ const char *smtp_end_word(enum smtp_end why);
  */
 void smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
     struct slice address);
+
+/*
+ * smtp_put_prompt(t, s), smtp_put_hint(t, s, domain)
+ *
+ * Append what a person is shown who types at a terminal: a prompt, "mail> ",
+ * "rcpt 2> ", "data> ", which names what is waited for; and, without a line
+ * end, what may be said to it, with an example.
+ *
+ * domain:  one that mail is taken for.
+ * Returns: the prompt's number, below 32: a hint shown once need not be again.
+ */
+unsigned smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s);
+void smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
+    struct slice domain);
 
 /*
  * smtp_put_protocol(t, s, terms)

@@ -194,6 +194,7 @@ static struct smtp_host host;
 static struct {
 	bool		 by_hand;	/* no socket, no launcher */
 	bool		 terminal;	/* by hand, at a terminal */
+	bool		 colours;	/* ... which may show some */
 	bool		 socket;	/* fd 1 is one */
 	bool		 socket_in;	/* fd 0 is one */
 	bool		 file;		/* fd 1 is one: it never blocks */
@@ -417,6 +418,8 @@ peer_descriptors(void)
 		}
 	peer.by_hand = !S_ISSOCK(st[0].st_mode) && !launched.any;
 	peer.terminal = peer.by_hand && isatty(0) && isatty(1);
+	peer.colours = peer.terminal && peer_env("NO_COLOR") == NULL &&
+	    peer_env("TERM") != NULL && strcmp(getenv("TERM"), "dumb") != 0;
 	peer.socket_in = S_ISSOCK(st[0].st_mode);
 	peer.socket = S_ISSOCK(st[1].st_mode);
 	peer.file = S_ISREG(st[1].st_mode);
@@ -1952,7 +1955,8 @@ static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
 static struct {
 	uint64_t	 received;	/* octets, ever */
 	int64_t		 greeted;	/* when the first reply was sent */
-	const char	*prompt;	/* at a terminal */
+	size_t		 prompt;	/* octets of the last one */
+	unsigned	 hinted;	/* bits: what a person was told */
 	const char	*gone;		/* why nothing more can be sent */
 	size_t		 logged;	/* octets of replies, with --verbose */
 	int64_t		 until;		/* the end of the longest session */
@@ -1961,6 +1965,7 @@ static struct {
 	uint64_t	 from;		/* ... and octets before it */
 	bool		 trickles;	/* the client, in what it sends */
 	bool		 ended;		/* end of input was seen */
+	bool		 quit;		/* ... and taken for QUIT */
 	bool		 closing;	/* the last reply is in the buffer */
 } net;
 
@@ -2005,11 +2010,53 @@ net_log(void)
 
 /* To a person, beside what the language says. */
 static void
-net_tell(const char *text)
+net_show(const char *text)
 {
 	net_log();
 	smtp_puts(&host.out, text);
 	net.logged = host.out.n;
+}
+
+/* "(text more)", on a line. */
+static void
+net_tell(const char *text, const char *more)
+{
+	net_show("(");
+	net_show(text);
+	net_show(more);
+	net_show(")\r\n");
+}
+
+/* It is his turn: what he may say, told once, and what we wait for. */
+static void
+net_prompt(void)
+{
+	char prompt_buf[32], hint_buf[SMTP_DOMAIN_MAX + 80];
+	struct smtp_text prompt = SMTP_TEXT(prompt_buf);
+	struct smtp_text hint = SMTP_TEXT(hint_buf);
+	const unsigned step = 1U << smtp_put_prompt(&prompt, &session);
+
+	if (net.hinted == 0 && conf.maildir == NULL && conf.program == NULL)
+		net_tell("a dry run, without --maildir: nothing is kept", "");
+	smtp_put_hint(&hint, &session, domain_default());
+	if ((net.hinted & step) == 0)
+		net_tell(smtp_string(&hint), "");
+	net.hinted |= step;
+	net.prompt = prompt.n;
+	net_show(smtp_string(&prompt));
+}
+
+/* Under what he typed, a mark where it is wrong.  It is on the screen still,
+ * behind its prompt; of an octet in the middle of a character none is seen. */
+static void
+net_mark(struct slice line, size_t wrong)
+{
+	for (size_t i = 0; i < net.prompt; i++)
+		net_show(" ");
+	for (size_t i = 0; i < wrong && i < line.n; i++)
+		if ((line.p[i] & 0xc0) != 0x80)
+			net_show(line.p[i] == '\t' ? "\t" : " ");
+	net_show("^\r\n");
 }
 
 /* A client that does not read is given up. */
@@ -2048,6 +2095,33 @@ net_send(struct slice *s)
 	return true;
 }
 
+static void
+net_send_all(struct slice s)
+{
+	while (s.n > 0 && net.gone == NULL)
+		(void)net_send(&s);
+}
+
+/* A line at a terminal: what its reply's class is can be seen from afar. */
+static void
+net_send_coloured(struct slice line)
+{
+	static const char classes[] = "2345( ";
+	static const char colours[][6] = { "\33[32m", "\33[36m", "\33[33m",
+	    "\33[31m", "\33[2m", "\33[31m" };
+	const char *class = strchr(classes, line.p[0]);
+	const size_t n = line.n - 2;	/* only a prompt has no line end */
+
+	if (class == NULL) {
+		net_send_all(line);
+		return;
+	}
+	net_send_all(smtp_slice(colours[class - classes]));
+	net_send_all((struct slice){ line.p, n });
+	net_send_all(smtp_slice("\33[m"));
+	net_send_all((struct slice){ line.p + n, 2 });
+}
+
 /* Send all that was said; false if the client is gone. */
 static bool
 net_flush(void)
@@ -2055,11 +2129,12 @@ net_flush(void)
 	struct slice s = { net_out, host.out.n };
 
 	net_log();
-	while (s.n > 0 && net.gone == NULL)
-		(void)net_send(&s);
-	host.out.n = net.logged = 0;
-	if (net.greeted == 0 && s.p > net_out)
+	while (peer.colours && s.n > 0)
+		net_send_coloured(smtp_cut_line(&s, sizeof(net_out)));
+	net_send_all(s);
+	if (net.greeted == 0 && host.out.n > 0)
 		net.greeted = now_ms();
+	host.out.n = net.logged = 0;
 	return net.gone == NULL;
 }
 
@@ -2091,8 +2166,8 @@ net_fill(int64_t ms)
 	if (!net_flush() || net.ended)
 		return SMTP_GONE;
 	log_flush(true);
-	if (net.prompt != NULL) {
-		net_tell(net.prompt);
+	if (peer.terminal) {
+		net_prompt();
 		(void)net_flush();
 	}
 	if (host.in.n > 0)
@@ -2117,6 +2192,22 @@ net_fill(int64_t ms)
 		net.received += (uint64_t)n;
 	}
 	return answer;
+}
+
+/* An end of input where a command may stand is, at a terminal, a person's ^D:
+ * the same as QUIT. */
+static bool
+net_quit(void)
+{
+	const bool begins = session.at == SMTP_AT_OPENING ||
+	    (session.at == SMTP_AT_LINE && session.line_n == session.used);
+
+	if (!peer.terminal || !begins || net.quit || net.gone != NULL)
+		return false;
+	net.quit = true;
+	host.in = smtp_slice("QUIT\n");
+	net_show("QUIT\r\n");
+	return true;
 }
 
 /* Wipe what was used of it: there was a password in it. */
@@ -3231,9 +3322,11 @@ answer_input(void)
 {
 	enum smtp_reply answer;
 
-	net.prompt = peer.terminal && (session.at == SMTP_AT_OPENING ||
-	    session.at == SMTP_AT_LINE) ? "> " : NULL;
 	answer = net_fill(host.patience * (int64_t)1000);
+	if (answer == SMTP_GONE && net_quit())
+		return SMTP_YES;
+	if (peer.terminal && answer != SMTP_YES)	/* behind a prompt */
+		net_show("\r\n");
 	if (answer == SMTP_LATE && host.patience == 0)
 		return SMTP_TIMEOUT;
 	net.trickles = answer == SMTP_YES && !rate_is_kept();
@@ -3308,7 +3401,7 @@ static enum smtp_reply
 policy_silent(void)
 {
 	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
-	    smtp_slice("The policy server is silent, try later"));
+	    smtp_slice("The policy server is silent, try again later"));
 }
 
 /* What the policy server's word comes to. */
@@ -3322,7 +3415,8 @@ policy_obey(const struct smtp_policy *p)
 		enhanced[0] = p->code.p[0];
 		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
 		    p->enhanced : smtp_slice(enhanced), p->text.n > 0 ?
-		    p->text : smtp_slice("Refused by policy"));
+		    p->text :
+		    smtp_slice("Refused by policy: ask the postmaster"));
 	case SMTP_PREPEND:
 		if (!smtp_put_once(&envelope.prepended, p->text))
 			log_noted(LOG_NOTICE, "policy-no-room", "text",
@@ -3645,6 +3739,8 @@ answer_note(void)
 		log_end();
 		break;
 	case SMTP_NOTE_REFUSED:
+		if (peer.terminal && host.wrong != SMTP_NOWHERE)
+			net_mark(host.told, host.wrong);
 		log_refused(host.told, host.to);
 		break;
 	case SMTP_NOTE_RCPT:
@@ -3757,15 +3853,27 @@ session_proxy(void)
 	return NULL;
 }
 
-/* At a terminal: what there is to know before the first command. */
+/* At a terminal: what became of it all. */
 static void
-session_hint(void)
+session_farewell(void)
 {
+	char buf[PATH_MAX + 32];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (session.end == SMTP_END_IN_MESSAGE)
+		net_tell("no dot was seen: the message was thrown away", "");
+	if (session.end == SMTP_END_SHUTDOWN)
+		net_tell("stopped: what has no 250 yet is not delivered", "");
 	if (delivery_none())
-		net_tell("(a dry run, without --maildir: nothing is kept)"
-		    "\r\n");
-	net_tell("(EHLO, MAIL FROM:<you>, RCPT TO:<them>, DATA, QUIT; HELP "
-	    "lists what may be said)\r\n");
+		net_tell("a dry run: nothing was kept", "");
+	if (delivery_none() || session.messages == 0)
+		return;
+	smtp_put_number(&t, session.messages);
+	smtp_puts(&t, session.messages == 1 ? " message" : " messages");
+	smtp_puts(&t, " delivered");
+	smtp_puts(&t, delivery->how);
+	net_tell(smtp_string(&t), conf.program != NULL ? conf.program[0] :
+	    conf.maildir);
 }
 
 /* Answer what the language asks, until it is over; how it ended. */
@@ -3773,7 +3881,6 @@ static const char *
 session_talk(void)
 {
 	enum smtp_reply answer = SMTP_YES;
-	bool hint = peer.terminal;
 	enum smtp_ask ask;
 
 	session_terms();
@@ -3781,15 +3888,11 @@ session_talk(void)
 		if (host.secret)
 			net_wipe();
 		net_log();
-		if (hint)
-			session_hint();
-		hint = false;
 		answer = session_answer(ask);
 		peer.login = (struct slice){ session.login, session.login_n };
 	}
-	if (session.end == SMTP_END_IN_MESSAGE && peer.terminal)
-		net_tell("(no dot was seen: the message was thrown away)"
-		    "\r\n");
+	if (peer.terminal)
+		session_farewell();
 	net.closing = true;
 	if (!net_flush())
 		return net.gone;

@@ -51,6 +51,7 @@
 #endif
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -106,6 +107,7 @@ enum {
 	JUNK_MAX = 100,		/* NOOPs and the like that make one error */
 	RECIPIENTS_MAX = 10000,
 	DOMAINS_MAX = 256,
+	OPTIONS_MAX = 48,
 	ARGUMENTS_MAX = 128 * 1024,	/* of a program, all of them */
 	PROGRAM_ARGS_MAX = 256,		/* as given on our command line */
 	ENVIRONMENT_MAX = 16 * 1024,
@@ -164,6 +166,11 @@ static struct {
 	char		 delimiter;	/* 0: none */
 	bool		 lmtp, normalize, relay, strict, verbose, test;
 	bool		 no_domain;	/* none was given, and we have none */
+	const char	*path;		/* of the configuration file */
+	/* where values are from, see FROM_DEFAULT: of options, and of those
+	 * that may be repeated */
+	int		 from[OPTIONS_MAX], domain_from[DOMAINS_MAX];
+	int		 require_from[2];
 } conf = {
 	.label = "unknown-8bit",
 	.size = 50 * 1024 * 1024,
@@ -475,6 +482,7 @@ static struct {
 	int64_t		 due;		/* it is told nothing before */
 	size_t		 told_n;
 	char		 told[TITLE_MAX];	/* what it was told last */
+	char		 moved[1024];	/* what stood where the title is */
 } shown;
 
 static void
@@ -539,7 +547,6 @@ timer_end(void)
 static void
 title_begin(char *argv[])
 {
-	static char moved[1024];
 	char **const lists[] = { argv, environ };
 	size_t n;
 
@@ -549,9 +556,9 @@ title_begin(char *argv[])
 			n = strlen(*v) + 1;
 			if (*v != shown.title + shown.title_n ||
 			    (i == 1 && shown.title_n >= TITLE_MAX) ||
-			    n > sizeof(moved) - shown.title_n)
+			    n > sizeof(shown.moved) - shown.title_n)
 				return;
-			*v = memcpy(moved + shown.title_n, *v, n);
+			*v = memcpy(shown.moved + shown.title_n, *v, n);
 			shown.title_n += n;
 			if (i == 0 && v[1] == NULL)
 				shown.arguments = shown.title_n;
@@ -965,10 +972,30 @@ log_lenient(void)
 	smtp_puts(&logged.line, "\"");
 }
 
+/* --test: what keeps mail out is a problem, and counted; what keeps some out,
+ * or is unwise, is a warning. */
+static struct {
+	unsigned	 problems;
+	bool		 mild;		/* it is no more than a warning */
+} tested;
+
+static void
+test_told(const char *what, const char *which, const char *why)
+{
+	printf("%s: %s%s%s%s%s\n", tested.mild ? "warning" : "problem", what,
+	    which != NULL ? " " : "", which != NULL ? which : "",
+	    why != NULL ? ": " : "", why != NULL ? why : "");
+	tested.problems += !tested.mild;
+}
+
 /* A call of ours failed, or something is as it should not be. */
 static void
 log_fault(const char *what, const char *path, int error)
 {
+	if (conf.test) {
+		test_told(what, path, error != 0 ? strerror(error) : NULL);
+		return;
+	}
 	log_begin(LOG_ERR, "fault");
 	log_client();
 	if (logged.id.n > 0)
@@ -4328,16 +4355,13 @@ quit(enum exit_status status)
 	exit(fflush(stdout) == 0 ? (int)status : EXIT_DEFERRED);
 }
 
-/* What keeps mail out: --test tells and counts it, a session isn't begun. */
-static unsigned problems;
-
+/* What keeps mail out: no session is begun. */
 static void
 conf_problem(const char *what, const char *which, const char *why)
 {
 	if (!conf.test)
 		die(EXIT_CONFIG, "%s %s: %s", what, which, why);
-	printf("problem: %s %s: %s\n", what, which, why);
-	problems++;
+	test_told(what, which, why);
 }
 
 static const struct smtp_option options[] = {
@@ -4409,6 +4433,10 @@ static const struct smtp_option options[] = {
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+_Static_assert((int)OPTIONS <= (int)OPTIONS_MAX, "conf.from is too small");
+
+/* Where a value is from: a line of the configuration file, or one of these. */
+enum { FROM_DEFAULT, FROM_OPTION = INT_MAX, FROM_ENVIRONMENT = INT_MAX - 1 };
 
 static const char *
 set_words(struct smtp_words *to, const char *value)
@@ -4419,7 +4447,7 @@ set_words(struct smtp_words *to, const char *value)
 
 /* NULL if the value is good, else what is wrong with it. */
 static const char *
-conf_set(const struct smtp_option *o, const char *value)
+conf_set(const struct smtp_option *o, const char *value, int from)
 {
 	static char buf[128];
 	struct smtp_text t = SMTP_TEXT(buf);
@@ -4427,9 +4455,15 @@ conf_set(const struct smtp_option *o, const char *value)
 
 	if (wrong != NULL)
 		return wrong;
+	conf.from[o - options] = from;
+	for (unsigned i = 0; i < 2; i++)
+		if ((conf.require & 1U << i) != 0 &&
+		    conf.require_from[i] == 0)
+			conf.require_from[i] = from;
 	if (o->to == &conf.domain) {
 		if (conf.domains == DOMAINS_MAX)
 			return "too many domains: put them in a @file";
+		conf.domain_from[conf.domains] = from;
 		domains[conf.domains++] = smtp_slice(value);
 	}
 	if (o->to == &conf.auth)
@@ -4469,7 +4503,7 @@ conf_help(void)
 static char conf_text[64 * 1024];	/* the file; values stay there */
 
 static void
-conf_line(const char *path, unsigned number, struct slice line)
+conf_line(const char *path, int number, struct slice line)
 {
 	const struct smtp_option *o;
 	struct slice name, value;
@@ -4479,25 +4513,23 @@ conf_line(const char *path, unsigned number, struct slice line)
 	if (o != NULL && wrong == NULL) {
 		/* what is behind it was read */
 		conf_text[value.p - conf_text + (ptrdiff_t)value.n] = '\0';
-		wrong = conf_set(o, value.p);
+		wrong = conf_set(o, value.p, number);
 	}
 	if (wrong != NULL)
-		die(EXIT_CONFIG, "%s:%u: %.*s: '%.*s': %s", path, number,
+		die(EXIT_CONFIG, "%s:%d: %.*s: '%.*s': %s", path, number,
 		    (int)name.n, name.p, (int)value.n, value.p, wrong);
 }
 
 static void
 conf_file(const char *path)
 {
-	static bool seen;
 	struct slice text = { conf_text, 0 }, line;
-	unsigned number = 1;
 	ssize_t n;
-	int fd;
+	int number = 1, fd;
 
-	if (seen)
+	if (conf.path != NULL)
 		die(EXIT_OPTION, "--config: only one");
-	seen = true;
+	conf.path = path;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	do {
 		n = fd == -1 ? -1 : read(fd, conf_text + text.n,
@@ -4559,7 +4591,8 @@ conf_tables(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 3])
 static void
 conf_option(const struct smtp_option *o, const char *given, const char *value)
 {
-	const char *wrong = conf_set(o, value != NULL ? value : "");
+	const char *wrong = conf_set(o, value != NULL ? value : "",
+	    FROM_OPTION);
 
 	if (wrong != NULL)
 		die(EXIT_OPTION, "%s: '%s': %s", given, value != NULL ? value :
@@ -4631,7 +4664,7 @@ conf_find(const char *name)
 		if (smtp_string(&t) != NULL && access(buf, X_OK) == 0 &&
 		    stat(buf, &st) == 0 && S_ISREG(st.st_mode))
 			return;
-	conf_problem("program", name, "not found");
+	conf_problem("program", name, "not found, or not executable");
 }
 
 /* Under a launcher, what would refuse all mail for good is told at once, and
@@ -4650,6 +4683,15 @@ conf_check(void)
 		conf_find(conf.program[0]);
 }
 
+/* A value came from elsewhere. */
+static void
+conf_came(const void *to, int from)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (options[i].to == to)
+			conf.from[i] = from;
+}
+
 /* What was not said. */
 static void
 conf_finish(void)
@@ -4660,6 +4702,8 @@ conf_finish(void)
 	if (databytes != NULL && smtp_parse_number(smtp_slice(databytes),
 	    INT64_MAX, &conf.size) != SMTP_OK)
 		peer_skip("DATABYTES");
+	else if (databytes != NULL)
+		conf_came(&conf.size, FROM_ENVIRONMENT);
 	/* as programs get it, so that --test looks where a session does */
 	(void)setenv("PATH", SAFE_PATH, 0);
 	/* the second word, the first, the second */
@@ -4674,8 +4718,11 @@ conf_finish(void)
 		conf_check();
 	if (conf.domains == 0 && (!peer.by_hand || conf.program != NULL))
 		domains[conf.domains++] = smtp_slice(conf.hostname);
-	if (conf.spool == NULL)
+	if (conf.spool == NULL) {
 		conf.spool = peer_env("TMPDIR");
+		conf_came(&conf.spool, conf.spool != NULL ? FROM_ENVIRONMENT :
+		    FROM_DEFAULT);
+	}
 	if (conf.spool == NULL)
 		conf.spool = "/tmp";
 	maildir.template = conf.maildir != NULL &&
@@ -4684,10 +4731,47 @@ conf_finish(void)
 	    conf.program != NULL ? &to_program : &to_nobody;
 }
 
+#ifdef __linux__
+enum { LANDLOCK_CREATE = 444 };
+
+/* Which version of Landlock the kernel has; below 0: none. */
+static long
+landlock_version(void)
+{
+	enum { VERSION_FLAG = 1 };
+
+	return syscall(LANDLOCK_CREATE, NULL, 0, VERSION_FLAG);
+}
+#endif
+
 /*
- * --test.  A line says what holds, "warning:" what is unwise and "problem:"
- * what keeps mail out; the last is "ok", or how many problems there are.
+ * --test.  A line says what holds, and in brackets where that is from;
+ * "warning:" what is unwise or keeps some mail out, and "problem:" what keeps
+ * all of it out; the last is "ok", or how many problems there are.  Nothing is
+ * looked at in a way of its own: what a session would find wrong, and log, is
+ * found here.
  */
+
+static void
+test_holds(const char *name, struct slice value, int from)
+{
+	char digits[16];
+
+	(void)snprintf(digits, sizeof(digits), ":%d", from);
+	printf("%s%s%.*s (%s%s)\n", name, value.n > 0 ? " " : "", (int)value.n,
+	    value.n > 0 ? value.p : "", from == FROM_DEFAULT ? "default" :
+	    from == FROM_OPTION ? "option" : from == FROM_ENVIRONMENT ?
+	    "environment" : conf.path, from > FROM_DEFAULT &&
+	    from < FROM_ENVIRONMENT ? digits : "");
+}
+
+static void
+test_warn(const char *what, const char *which, const char *why)
+{
+	tested.mild = true;
+	test_told(what, which, why);
+	tested.mild = false;
+}
 
 static void
 test_braces(const char *what, const char *text, bool argument)
@@ -4696,130 +4780,146 @@ test_braces(const char *what, const char *text, bool argument)
 		conf_problem(what, text, "a word in braces is no placeholder");
 }
 
-/* A list that is empty, or ends without a newline, is as good as none. */
-static void
-test_list(const char *what, const char *path)
+/* A list as a session asks it; and each line of it that can name nobody. */
+static struct slice
+test_list(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char last = '\0';
+	const bool users = path == conf.users;
+	const struct slice nobody = smtp_slice("postmaster");
+	const struct who who = { nobody, nobody, smtp_slice(conf.hostname) };
+	struct slice left, line, entry;
+	char buf[SMTP_ESCAPED_MAX + 64];
+	struct smtp_text t = SMTP_TEXT(buf);
 
-	if (fd == -1)
-		conf_problem(what, path, strerror(errno));
-	else if (lseek(fd, -1, SEEK_END) == -1 || read(fd, &last, 1) != 1)
-		conf_problem(what, path, "it is empty");
-	else if (last != '\n')
-		conf_problem(what, path, "its last line has no newline");
-	if (fd != -1)
-		close(fd);
+	if (list_ask(path, &who, SMTP_NO_USER) == SMTP_FAULT)
+		return smtp_slice("");
+	left = lists[users].text;
+	for (uint64_t n = 1; smtp_cut(&left, '\n', &line); n++, t.n = 0) {
+		entry = smtp_list_line(line);
+		if (entry.n == 0 || (users ? smtp_is_user(entry) :
+		    smtp_is_domain_pattern(entry) && entry.p[0] != '@'))
+			continue;
+		smtp_puts(&t, "line ");
+		smtp_put_number(&t, n);
+		smtp_puts(&t, " names nobody: ");
+		smtp_put_escaped(&t, entry);
+		test_warn("list", path, smtp_string(&t));
+	}
+	return lists[users].text;
 }
 
-/* Would a file get from tmp/ to new/? */
+/* Would a file get from tmp/ to new/?  None that a reader looks at. */
 static void
-test_links(const char *path)
+test_box(const char *path)
 {
-	char from[32], to[32];
-	enum smtp_reply o;
+	char name[32];
+	const char *part = box_open_parts(path);
 	bool renamed;
-	int fd = -1;
+	int fd;
 
-	(void)snprintf(from, sizeof(from), "smtpd-test-%ld", (long)own_pid);
-	(void)snprintf(to, sizeof(to), "smtpd-test2-%ld", (long)own_pid);
-	if (box_open_parts(path) == NULL)
-		fd = openat(maildir.tmp, from, O_WRONLY | O_CREAT | O_EXCL |
-		    O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1)
-		conf_problem("no file can be made in", path, strerror(errno));
-	else {
-		o = file_link(maildir.tmp, from, maildir.tmp, to, &renamed);
-		if (o != SMTP_YES)
-			conf_problem("maildir", path, o == SMTP_NO_LINKS ?
-			    "no hard links on that file system, nor "
-			    "renameat2(2)" : "no file gets from tmp/ to new/");
-		(void)unlinkat(maildir.tmp, from, 0);
-		(void)unlinkat(maildir.tmp, to, 0);
-		close(fd);
+	(void)snprintf(name, sizeof(name), ".smtpd-test-%ld", (long)own_pid);
+	if (part != NULL) {
+		(void)box_open_failed(path, part);
+		return;
 	}
+	fd = openat(maildir.tmp, name, O_WRONLY | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		(void)failed("no file can be made in tmp/ of", path);
+	else if (file_link(maildir.tmp, name, maildir.new, name, &renamed) ==
+	    SMTP_YES)
+		(void)unlinkat(maildir.new, name, 0);
+	(void)unlinkat(maildir.tmp, name, 0);
+	fd_close(&fd);
 	box_close();
 }
 
+/* The mailbox of one user: of postmaster all others depend. */
 static void
-test_maildir(struct slice domain)
+test_mailbox(struct slice user, struct slice domain)
 {
-	const struct smtp_values v = { .user = smtp_slice("postmaster"),
-	    .domain = domain };
-	const char *what = maildir.template ? "postmaster's Maildir (until it "
-	    "is there, unknown users are 451)" : "maildir";
-	const unsigned before = problems;
+	const struct smtp_values v = { .user = user, .domain = domain };
 	char buf[PATH_MAX];
-	struct smtp_text t = SMTP_TEXT(buf);
-	size_t n;
+	struct smtp_text path = SMTP_TEXT(buf);
+	struct stat st;
 
-	if (!maildir.template)
-		smtp_puts(&t, conf.maildir);
-	else if (expand(&v, false, &t) != SMTP_YES)
-		t.cut = true;
-	n = t.n;
-	for (size_t i = 0; i < 2; i++, t.n = n) {
-		smtp_puts(&t, i == 0 ? "/tmp/" : "/new/");
-		if (smtp_string(&t) == NULL)
-			conf_problem("maildir", conf.maildir, "too long");
-		else if (access(buf, W_OK | X_OK) == -1)
-			conf_problem(what, buf, strerror(errno));
-	}
-	if (problems == before) {
-		buf[n] = '\0';
-		test_links(buf);
-	}
+	tested.mild = !smtp_is(user, "postmaster");
+	if (smtp_names_file(user) && expand(&v, false, &path) == SMTP_YES &&
+	    maildir_look(buf, &st) == SMTP_YES)
+		test_box(buf);
+	tested.mild = false;
 }
 
-/* The domains, and, where the template has one Maildir for each, those. */
+/* Those of a domain, as the template's directory has them; until postmaster has
+ * one, no user is known to be none. */
+static void
+test_mailboxes(struct slice domain)
+{
+	static bool done;
+	const struct smtp_values v = { .domain = domain };
+	const char *user = strstr(conf.maildir, "{user}");
+	struct slice place = { conf.maildir, user == NULL ? 0 :
+	    (size_t)(user - conf.maildir) };
+	char buf[PATH_MAX];
+	struct smtp_text path = SMTP_TEXT(buf);
+	const struct dirent *entry;
+	DIR *dir;
+
+	if (done && strstr(conf.maildir, "{domain}") == NULL)
+		return;
+	done = true;
+	(void)maildir_no_user(domain);
+	dir = user != NULL && smtp_expand(place, &v, false, &path) == SMTP_OK ?
+	    opendir(path.n > 0 ? buf : ".") : NULL;
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		test_mailbox(smtp_slice(entry->d_name), domain);
+	if (dir != NULL)
+		closedir(dir);
+}
+
 static void
 test_domains(void)
 {
-	const bool all = conf.maildir != NULL &&
-	    strstr(conf.maildir, "{domain}") != NULL;
-	bool tested = conf.maildir == NULL;
-	const char *d;
+	struct slice left, line;
 
 	for (size_t i = 0; i < conf.domains; i++) {
-		d = domains[i].p;
-		if (d[0] == '@') {
-			printf("domain list %s\n", d + 1);
-			test_list("domain list", d + 1);
-			continue;
-		}
-		printf("domain %s\n", d);
-		if (smtp_is_domain(domains[i]) && (all || !tested)) {
-			test_maildir(domains[i]);
-			tested = true;
+		test_holds("domain", domains[i], conf.domain_from[i]);
+		left = domains[i];
+		if (left.p[0] == '@')
+			left = test_list(left.p + 1);
+		while (smtp_cut(&left, '\n', &line)) {
+			line = smtp_list_line(line);
+			if (maildir.template && smtp_is_domain(line))
+				test_mailboxes(line);
 		}
 	}
 	if (conf.domains == 0)
 		printf("domain * (by hand; %s under a launcher)\n",
 		    strchr(conf.hostname, '.') != NULL ? conf.hostname :
 		    "none, and so all mail is deferred,");
-	if (!tested)
-		test_maildir(domain_default());
+	if (maildir.template)
+		test_mailboxes(domain_default());
 }
 
 static void
-test_delivery(void)
+test_maildir(void)
 {
-	if (delivery_none() && peer.by_hand)
-		printf("maildir (none: a dry run by hand, an error under a "
-		    "launcher)\n");
-	if (conf.maildir != NULL)
-		test_braces("maildir", conf.maildir, false);
-	if (conf.program == NULL)
-		return;
+	test_braces("maildir", conf.maildir, false);
+	if (!maildir.template)
+		test_box(conf.maildir);
+}
+
+static void
+test_program(void)
+{
 	printf("program");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
 		printf(" %s", conf.program[i]);
-	printf("\n");
+	printf(" (option)\n");
 	for (size_t i = 0; conf.program[i] != NULL; i++)
 		test_braces("argument", conf.program[i], true);
-	if (access(conf.spool, W_OK | X_OK) == -1)
-		conf_problem("spool", conf.spool, strerror(errno));
+	(void)spool_create(0);
+	fd_close(&file.fd);
 }
 
 /* A server is connected to, a program is looked for. */
@@ -4838,22 +4938,36 @@ test_policy(void)
 static void
 test_warnings(void)
 {
+	for (size_t i = 0; i < launched.nskipped; i++)
+		peer_skip(launched.skipped[i]);
+	for (size_t i = 0; i < peer.nskipped; i++)
+		test_warn("variable", peer.skipped[i],
+		    "its value is none, and is ignored");
+	if (!conf.no_domain && strchr(conf.hostname, '.') == NULL)
+		test_warn("hostname", conf.hostname, "has no dot");
 	if (conf.auth_clear != NULL && conf.auth == NULL)
-		printf("warning: --auth-clear without --auth\n");
+		test_warn("--auth-clear without --auth", NULL, NULL);
 	if (conf.require_auth && conf.auth == NULL)
-		printf("warning: --require auth without --auth\n");
+		test_warn("--require auth without --auth", NULL, NULL);
 	if (conf.maildir != NULL && !conf.relay && (conf.auth != NULL ||
 	    conf.xclient != NULL || getenv("RELAYCLIENT") != NULL))
-		printf("warning: with Maildirs neither AUTH nor XCLIENT nor "
-		    "RELAYCLIENT opens foreign domains; --relay does\n");
+		test_warn("with Maildirs neither AUTH nor XCLIENT nor "
+		    "RELAYCLIENT opens foreign domains; --relay does", NULL,
+		    NULL);
 	if (conf.lmtp)
-		printf("warning: LMTP must not be served on port 25 "
-		    "(RFC 2033, 5)\n");
+		test_warn("LMTP must not be served on port 25 (RFC 2033, 5)",
+		    NULL, NULL);
 	if (conf.recipients < 100)
-		printf("warning: RFC 5321, 4.5.3.1.8 wants 100 recipients "
-		    "at least\n");
+		test_warn("RFC 5321, 4.5.3.1.8 wants 100 recipients at least",
+		    NULL, NULL);
 	if (geteuid() == 0)
-		printf("warning: running as root\n");
+		test_warn("running as root", NULL, NULL);
+#ifdef __linux__
+	if (conf.maildir != NULL && conf.policy == NULL &&
+	    conf.auth == NULL && landlock_version() < 2)
+		test_warn("this kernel cannot confine a session to its "
+		    "Maildirs (Landlock 2)", NULL, NULL);
+#endif
 }
 
 static _Noreturn void
@@ -4861,32 +4975,43 @@ conf_test(void)
 {
 	char buf[128];
 	struct smtp_text t = SMTP_TEXT(buf);
-	const struct smtp_option *o;
-	struct slice value;
+	struct slice value, word, words = smtp_slice("tls auth");
 
-	/* what fails here is printed */
-	logged.open = true;
-	logged.where = TO_NOWHERE;
 	/* those behind --config are about this run */
-	for (o = options; o->letter != 'f'; o++, t.n = 0)
-		if (smtp_option_get(o, &t, &value))
-			printf("%s%s%.*s\n", o->name, o->arg != NULL ? " " : "",
-			    (int)value.n, value.p);
+	for (size_t i = 0; options[i].letter != 'f'; i++, t.n = 0) {
+		if (!smtp_option_get(options + i, &t, &value))
+			continue;
+		if (options[i].to != &conf.require)
+			test_holds(options[i].name, value, conf.from[i]);
+	}
+	for (size_t i = 0; smtp_cut(&words, ' ', &word); i++)
+		if ((conf.require & 1U << i) != 0)
+			test_holds("require", word, conf.require_from[i]);
+	if (delivery_none() && peer.by_hand)
+		printf("maildir (none: a dry run by hand, an error under a "
+		    "launcher)\n");
 	test_domains();
-	test_delivery();
+	if (conf.maildir != NULL)
+		test_maildir();
+	if (conf.program != NULL)
+		test_program();
+	if (!delivery_none() && !room_for(0))
+		conf_problem("no room at", conf.program != NULL ? conf.spool :
+		    conf.maildir, "the file system is full");
 	if (conf.users != NULL)
-		test_list("users", conf.users);
+		(void)test_list(conf.users);
 	if (conf.policy != NULL)
 		test_policy();
 	if (conf.auth != NULL)
 		conf_find(auth_program.argv[0]);
 	conf_check();
 	test_warnings();
-	if (problems == 0)
+	if (tested.problems == 0)
 		printf("ok\n");
 	else
-		printf("%u problem%s\n", problems, problems == 1 ? "" : "s");
-	quit(problems == 0 ? EXIT_LEFT : EXIT_CONFIG);
+		printf("%u problem%s\n", tested.problems,
+		    tested.problems == 1 ? "" : "s");
+	quit(tested.problems == 0 ? EXIT_LEFT : EXIT_CONFIG);
 }
 
 /* ---- 16. main ----------------------------------------------------------- */
@@ -4921,10 +5046,9 @@ session_end(void)
 static void
 harden_landlock(const char *root, int why)
 {
-	enum { CREATE = 444, ADD = 445, RESTRICT = 446, VERSION_FLAG = 1,
-	    BENEATH = 1, EXECUTE = 1 << 0, WRITE_FILE = 1 << 1,
-	    REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8, REFER = 1 << 13,
-	    TRUNCATE = 1 << 14, REMOVE_DIR = 1 << 4,
+	enum { ADD = 445, RESTRICT = 446, BENEATH = 1, EXECUTE = 1 << 0,
+	    WRITE_FILE = 1 << 1, REMOVE_FILE = 1 << 5, MAKE_REG = 1 << 8,
+	    REFER = 1 << 13, TRUNCATE = 1 << 14, REMOVE_DIR = 1 << 4,
 	    MAKE_OTHERS = 0x1ec0	/* devices, directories, links ... */ };
 	const uint64_t may = WRITE_FILE | REMOVE_FILE | MAKE_REG | REFER;
 	uint64_t handled = may | EXECUTE | REMOVE_DIR | MAKE_OTHERS;
@@ -4932,7 +5056,7 @@ harden_landlock(const char *root, int why)
 		uint64_t	allowed;
 		int32_t		parent;
 	} __attribute__((packed)) beneath = { may, -1 };
-	long rules, abi = syscall(CREATE, NULL, 0, VERSION_FLAG);
+	long rules, abi = landlock_version();
 
 	if (abi < 2)
 		return;
@@ -4945,7 +5069,7 @@ harden_landlock(const char *root, int why)
 	if (beneath.parent == -1 && conf.maildir != NULL)
 		log_fault("not there, so nothing is written in this session",
 		    conf.maildir, why);
-	rules = syscall(CREATE, &handled, sizeof(handled), 0);
+	rules = syscall(LANDLOCK_CREATE, &handled, sizeof(handled), 0);
 	if (rules == -1 || (beneath.parent != -1 &&
 	    syscall(ADD, rules, BENEATH, &beneath, 0) == -1) ||
 	    syscall(RESTRICT, rules, 0) == -1)

@@ -33,7 +33,7 @@ SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
 .PHONY: all static sink lib run serve check check-asan check-32 gates bench \
-	prove prove-mutants fuzz lint install install-lib uninstall \
+	flow prove prove-mutants fuzz lint install install-lib uninstall \
 	uninstall-lib dist clean smtp_parse.pc
 
 all: smtpd
@@ -134,6 +134,10 @@ gates: all
 bench: all
 	-@$(MAKE) static >/dev/null 2>&1
 	bash tests/bench ./smtpd
+
+# the picture of a connection's way, by graphviz
+flow:
+	dot -Tsvg contrib/flow.dot >contrib/flow.svg
 
 # every state of the session, with every line and every answer
 prove: tests/prove

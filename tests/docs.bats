@@ -196,3 +196,18 @@ section() {
 	grep -m 1 -E '[0-9]+\.[0-9]+' "$ROOT/CHANGES" | grep -F "$version"
 	grep -q 'Permission to use, copy, modify, and' "$ROOT/LICENSE"
 }
+
+# words DIR: those in the picture there
+words() {
+	sed -n 's/.*<text [^>]*>\([^<]*\)<.*/\1/p' "$1/flow.svg" | sort
+}
+
+@test "docs: contrib/flow.svg is what make flow draws" {
+	need dot make
+	mkdir contrib
+	cp "$ROOT/contrib/flow.dot" contrib/
+	make -s -f "$ROOT/Makefile" flow
+	# another graphviz may have other places for the same words
+	words contrib | cmp - <(words "$ROOT/contrib")
+	[ "$(grep -c '<text ' contrib/flow.svg)" -gt 30 ]
+}

@@ -6592,15 +6592,12 @@ enum step {
 
 static const struct {
 	char	 prompt[9];
-	char	 hint[72];
-	bool	 domain;	/* and behind that one, and ">" */
+	char	 hint[72];	/* behind a last "@" come domain and ">" */
 } steps[] = {
-	[STEP_EHLO] = { "ehlo", "say who you are, such as EHLO host.example",
-	    false },
-	[STEP_MAIL] = { "mail", "say who sends it, such as MAIL FROM:<you@",
-	    true },
-	[STEP_RCPT] = { "rcpt", "say who gets it, such as RCPT TO:<postmaster@",
-	    true },
+	[STEP_EHLO] = { "ehlo", "say who you are, such as EHLO host.example" },
+	[STEP_MAIL] = { "mail", "say who sends it, such as MAIL FROM:<you@" },
+	[STEP_RCPT] = { "rcpt", "say who gets it, such as RCPT "
+	    "TO:<postmaster@" },
 	[STEP_MORE] = { "rcpt", "say DATA, to write it; or RCPT, for another "
 	    "who gets it" },
 	[STEP_DATA] = { "data", "\"Subject: hello\", an empty line, your text; "
@@ -6662,10 +6659,10 @@ void
 smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
     struct slice domain)
 {
-	const enum step step = step_of(s);
+	const struct slice hint = smtp_slice(steps[step_of(s)].hint);
 
-	smtp_puts(t, steps[step].hint);
-	if (!steps[step].domain)
+	smtp_put(t, hint);
+	if (hint.p[hint.n - 1] != '@')
 		return;
 	smtp_put(t, domain);
 	smtp_puts(t, ">");

@@ -41,7 +41,7 @@ setup_file() {
 		cp "$1" /usr/local/sbin/smtpd
 		cd /root/smtpd && sh contrib/mailbox postmaster alice all tickets' - \
 	    "/root/smtpd/${SMTPD#"$ROOT/"}"
-	cd "$BATS_FILE_TMPDIR"
+	cd "$BATS_FILE_TMPDIR" || return
 	example 3 | inside tee /etc/smtpd.conf >/dev/null
 	inside bash -c 'printf "%s\n" alice bob@example.net >/etc/smtpd.users'
 }

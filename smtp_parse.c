@@ -2334,6 +2334,184 @@ smtp_has_misspelt(struct slice text, bool argument)
 	return false;
 }
 
+/* ---- keys ------------------------------------------------------------- */
+
+static uint32_t
+rotate(uint32_t x, unsigned n)
+{
+	return x >> n | x << (32 - n);
+}
+
+/* (FIPS 180-4, 6.2.2) */
+static void
+sha256_block(uint32_t sum[8], const unsigned char *p)
+{
+	static const uint32_t k[64] = {
+		0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5,
+		0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+		0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
+		0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+		0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
+		0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+		0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+		0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+		0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
+		0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+		0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
+		0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+		0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5,
+		0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+		0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
+		0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
+	};
+	uint32_t w[64], a = sum[0], b = sum[1], c = sum[2], d = sum[3];
+	uint32_t e = sum[4], f = sum[5], g = sum[6], h = sum[7], one, two;
+
+	for (size_t i = 0; i < 16; i++, p += 4)
+		w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+		    (uint32_t)p[2] << 8 | p[3];
+	for (size_t i = 16; i < 64; i++) {
+		one = w[i - 15];
+		two = w[i - 2];
+		w[i] = w[i - 16] + w[i - 7] +
+		    (rotate(one, 7) ^ rotate(one, 18) ^ one >> 3) +
+		    (rotate(two, 17) ^ rotate(two, 19) ^ two >> 10);
+	}
+	for (size_t i = 0; i < 64; i++) {
+		one = h + k[i] + w[i] + ((e & f) ^ (~e & g)) +
+		    (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25));
+		two = ((a & b) ^ (a & c) ^ (b & c)) +
+		    (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22));
+		h = g;
+		g = f;
+		f = e;
+		e = d + one;
+		d = c;
+		c = b;
+		b = a;
+		a = one + two;
+	}
+	sum[0] += a;
+	sum[1] += b;
+	sum[2] += c;
+	sum[3] += d;
+	sum[4] += e;
+	sum[5] += f;
+	sum[6] += g;
+	sum[7] += h;
+}
+
+void
+smtp_sha256(struct smtp_sha256 *s, struct slice in)
+{
+	static const uint32_t first[8] = {
+		0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+		0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+	};
+	size_t at = (size_t)(s->octets % 64), n;
+
+	if (s->octets == 0)
+		memcpy(s->h, first, sizeof(first));
+	s->octets += in.n;
+	while (in.n > 0) {
+		n = in.n < 64 - at ? in.n : 64 - at;
+		memcpy(s->block + at, in.p, n);
+		in = drop(in, n);
+		at += n;
+		if (at < 64)
+			break;
+		sha256_block(s->h, s->block);
+		at = 0;
+	}
+}
+
+/* (FIPS 180-4, 5.1.1) */
+void
+smtp_sha256_end(struct smtp_sha256 *s, char hex[64])
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint64_t bits = s->octets * 8;
+	const size_t at = (size_t)(s->octets % 64);
+	char end[72] = { (char)0x80 };
+	const size_t n = (at < 56 ? 56 : 120) - at;
+
+	for (unsigned i = 0; i < 8; i++)
+		end[n + i] = (char)(unsigned char)(bits >> (56 - 8 * i));
+	smtp_sha256(s, (struct slice){ end, n + 8 });
+	for (size_t i = 0; i < 64; i++)
+		hex[i] = digits[s->h[i / 8] >> (28 - 4 * (i % 8)) & 15];
+}
+
+static void
+key_octets(struct smtp_key *k, struct slice in)
+{
+	k->octets += in.n;
+	smtp_sha256(&k->sum, in);
+}
+
+/* Is the next octet a part of a Received field in front of the message?  What
+ * was seen of its name is kept, for it may come to be another's. */
+static bool
+key_skips(struct smtp_key *k, char c)
+{
+	static const char name[] = "received:";
+
+	if (k->in_field) {
+		k->in_field = c != '\n';
+		return true;
+	}
+	if (k->named == 0 && k->behind && is_blank(c)) {
+		k->in_field = true;
+		return true;
+	}
+	if (smtp_lower(c) != name[k->named])
+		return false;
+	k->name[k->named++] = c;
+	if (name[k->named] == '\0') {
+		k->named = 0;
+		k->behind = k->in_field = true;
+	}
+	return true;
+}
+
+void
+smtp_key_message(struct smtp_key *k, struct slice in)
+{
+	while (!k->begun && in.n > 0) {
+		if (key_skips(k, in.p[0])) {
+			in = drop(in, 1);
+			continue;
+		}
+		k->begun = true;
+		key_octets(k, (struct slice){ k->name, k->named });
+	}
+	key_octets(k, in);
+}
+
+void
+smtp_key_next(struct smtp_key *k, struct slice in)
+{
+	char buf[24];
+	struct smtp_text t = SMTP_TEXT(buf);
+
+	if (!k->begun)
+		key_octets(k, (struct slice){ k->name, k->named });
+	k->begun = true;
+	smtp_puts(&t, "\n");
+	smtp_put_number(&t, k->octets);
+	smtp_puts(&t, "\n");
+	smtp_sha256(&k->sum, smtp_written(&t));
+	k->octets = 0;
+	key_octets(k, in);
+}
+
+void
+smtp_key_end(struct smtp_key *k, char hex[64])
+{
+	smtp_key_next(k, smtp_slice(""));
+	smtp_sha256_end(&k->sum, hex);
+}
+
 /* ---- policy ----------------------------------------------------------- */
 
 void

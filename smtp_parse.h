@@ -881,6 +881,51 @@ bool smtp_put_place(struct smtp_text *t, struct slice *dirs,
  */
 bool smtp_has_misspelt(struct slice text, bool argument);
 
+/* ---- keys ------------------------------------------------------------- */
+
+struct smtp_sha256 {		/* all zero, to begin */
+	uint32_t	 h[8];
+	uint64_t	 octets;
+	unsigned char	 block[64];
+};
+
+/*
+ * smtp_sha256(s, in), smtp_sha256_end(s, hex)
+ *
+ * SHA-256 (FIPS 180-4) of octets in pieces of any size, up to 2^61 - 1 in all;
+ * and its value, in 64 digits without a NUL.  Then s is of no more use.
+ */
+void smtp_sha256(struct smtp_sha256 *s, struct slice in);
+void smtp_sha256_end(struct smtp_sha256 *s, char hex[64]);
+
+struct smtp_key {		/* all zero, to begin */
+	struct smtp_sha256 sum;
+	uint64_t	 octets;	/* of the part that was begun last */
+	bool		 begun;		/* what is skipped is behind us */
+	bool		 in_field;	/* a Received field */
+	bool		 behind;	/* at the line behind one */
+	size_t		 named;		/* octets in name: of the next */
+	char		 name[9];
+};
+
+/*
+ * smtp_key_message(k, in), smtp_key_next(k, in), smtp_key_end(k, hex)
+ *
+ * Make the key of a delivery: the same whenever it is tried again, by whatever
+ * way the message came; with one octet changed it is another.  It is SHA-256
+ * over the message, the sender and the recipients, and behind each an LF, how
+ * many octets it has, in decimal, and an LF.
+ *
+ * in:      of smtp_key_message, which comes first, the next octets of the
+ *          message, line ends LF; the Received fields that it begins with do
+ *          not count.  Of smtp_key_next the sender, then each recipient.
+ * hex:     64 digits, without a NUL.  Then k is of no more use; but a copy of
+ *          it from before is, for another recipient.
+ */
+void smtp_key_message(struct smtp_key *k, struct slice in);
+void smtp_key_next(struct smtp_key *k, struct slice in);
+void smtp_key_end(struct smtp_key *k, char hex[64]);
+
 /* ---- policy ----------------------------------------------------------- */
 
 enum smtp_action {

@@ -2309,6 +2309,8 @@ static struct {
 	struct smtp_text	 id;
 	char			 id_text[64];
 	struct smtp_scan	 scan;
+	bool			 summed;	/* all of it is in key */
+	struct smtp_key		 key;
 } message;
 
 /* The file it is being written to: at most one at a time.  (Arrays stand
@@ -2504,6 +2506,61 @@ file_to_source(void)
 	file.source = file.fd;
 	file.source_octets = file.octets;
 	file.fd = -1;
+}
+
+/* Sum up the message, for the keys of its deliveries. */
+static enum smtp_reply
+message_sum(void)
+{
+	uint64_t at = file.body;
+	ssize_t n;
+
+	while (at < file.source_octets) {
+		n = pread(file.source, file_buf, sizeof(file_buf), (off_t)at);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return failed("read", NULL);
+		smtp_key_message(&message.key, (struct slice){ file_buf,
+		    (size_t)n });
+		at += (uint64_t)n;
+	}
+	message.summed = true;
+	return SMTP_YES;
+}
+
+static int
+address_order(const void *a, const void *b)
+{
+	const struct smtp_rcpt *const *r = a, *const *q = b;
+	const struct slice s = smtp_rcpt_address(*r), t =
+	    smtp_rcpt_address(*q);
+	const int order = memcmp(s.p, t.p, s.n < t.n ? s.n : t.n);
+
+	return order != 0 ? order : (s.n > t.n) - (s.n < t.n);
+}
+
+/* The key of its delivery to one recipient; to all of them together, for NULL,
+ * in whatever order, and however often, they were named. */
+static struct slice
+message_key(const struct smtp_rcpt *only)
+{
+	static const struct smtp_rcpt *to[RECIPIENTS_MAX];
+	static char hex[64];
+	struct smtp_key key = message.key;
+	size_t n = only != NULL ? 1 : envelope.rcpts;
+
+	for (size_t i = 0; i < n; i++)
+		to[i] = only != NULL ? only : &envelope.rcpt[i];
+	qsort(to, n, sizeof(to[0]), address_order);
+	smtp_key_next(&key, envelope.sender);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || address_order(&to[i - 1], &to[i]) != 0)
+			smtp_key_next(&key, smtp_rcpt_address(to[i]));
+	smtp_key_end(&key, hex);
+	return (struct slice){ hex, sizeof(hex) };
 }
 
 /* Store local@domain; false if it is too long, as it may become by the domain
@@ -3200,6 +3257,8 @@ maildir_commit(void)
 	enum smtp_reply o = message_flush();
 
 	file_to_source();
+	if (o == SMTP_YES && conf.verbose)
+		(void)message_sum();	/* for the log alone */
 	/* with a label the home is no more than a source, and gets a copy, too;
 	 * a name that stays is in the way of that copy, and of no other */
 	if (o == SMTP_YES && file.label.n > 0)
@@ -3721,6 +3780,8 @@ log_message(struct slice said)
 	log_reply(said, said.p[0] != '2');
 	log_place();
 	log_lenient();
+	if (message.summed && conf.maildir != NULL)
+		log_plain("key", message_key(NULL));
 	log_quoted("message-id", (struct slice){ message.scan.msgid,
 	    message.scan.msgid_n });
 	log_quoted("from", envelope.sender);
@@ -4062,7 +4123,7 @@ program_arguments(const struct smtp_argued *a)
 /* Make the environment of a run: what Postfix, Exim, qmail and OpenSMTPD set;
  * a is of the only recipient, or of none. */
 static void
-program_environment(const struct smtp_argued *a)
+program_environment(const struct smtp_argued *a, const struct smtp_rcpt *r)
 {
 	helper_env_begin(NULL);
 	helper_env("SENDER", envelope.sender.n > 0 ? a->v.sender :
@@ -4082,6 +4143,7 @@ program_environment(const struct smtp_argued *a)
 	helper_env("CLIENT_PROTOCOL", smtp_slice(envelope.protocol));
 	helper_env("AUTH_USER", peer.login);
 	helper_env("MESSAGE_ID", smtp_written(&message.id));
+	helper_env("MESSAGE_KEY", message_key(r));
 }
 
 /* A file in the spool, without a name; b is as good as any other. */
@@ -4229,7 +4291,7 @@ program_run(size_t b, const struct smtp_rcpt *r)
 		o = program_arguments(a);
 	if (o != SMTP_YES)
 		return o;
-	program_environment(a);
+	program_environment(a, r);
 	return program_start(r);
 }
 
@@ -4286,6 +4348,9 @@ program_commit(void)
 	if (o != SMTP_YES)
 		return o;
 	file_to_source();
+	o = message_sum();
+	if (o != SMTP_YES)
+		return o;
 	program.until = now_ms() + (int64_t)conf.program_timeout * 1000;
 	for (size_t b = 0; b < message.boxes; b++) {
 		boxes[b].outcome = SMTP_EACH;

@@ -59,6 +59,7 @@ each_mode() {
 	client 192.0.2.7 -m 'to/{user}' -- 'EHLO c' "$FROM" "${TO[@]}" "${MAIL[@]}" QUIT
 	client 192.0.2.7 -m box -- 'EHLO c' "$FROM" "${TO[0]}" 'BDAT 4' $'ab' 'BDAT 0 LAST' \
 	    "$FROM" "${TO[0]}" $'BDAT 3\r\na\nb' 'BDAT 0 LAST' QUIT
+	client 192.0.2.7 -m box -v -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
 	client 192.0.2.7 -m box --size 10 -- 'EHLO c' "$FROM" "${TO[0]}" "${MAIL[@]}" QUIT
 	client 192.0.2.7 -m box --secured --auth ./yes -- 'EHLO c' 'AUTH PLAIN AHUAcA==' "$FROM" \
 	    "${TO[0]}" "${MAIL[@]}" 'VRFY x y' QUIT

@@ -1721,6 +1721,47 @@ do_hash(struct slice in, const char *param)
 	say(smtp_hash(part[0]) == smtp_hash(part[1]) ? "same" : "differ");
 }
 
+/* in pieces */
+static void
+do_sha256(struct slice in, const char *param)
+{
+	struct smtp_sha256 sum = { .octets = 0 };
+	char hex[64];
+	struct slice next;
+	size_t n = 0;
+
+	(void)param;
+	while (piece(&in, &n, &next))
+		smtp_sha256(&sum, next);
+	smtp_sha256_end(&sum, hex);
+	say("%.64s", hex);
+}
+
+/* a message in pieces; from a@b to c@d */
+static void
+do_key(struct slice in, const char *param)
+{
+	struct smtp_key key = { .octets = 0 };
+	char hex[64];
+	struct slice next;
+	size_t n = 0;
+
+	(void)param;
+	while (piece(&in, &n, &next))
+		smtp_key_message(&key, next);
+	smtp_key_next(&key, smtp_slice("a@b"));
+	smtp_key_next(&key, smtp_slice("c@d"));
+	smtp_key_end(&key, hex);
+	say("%.64s", hex);
+}
+
+static void
+do_is_user(struct slice in, const char *param)
+{
+	(void)param;
+	say(smtp_is_user(in) ? "yes" : "no");
+}
+
 static enum smtp_first
 mended_first(struct slice in, struct smtp_text *t)
 {
@@ -2719,6 +2760,9 @@ static const struct {
 	{ "values",		do_values,		false },
 	{ "fixed",		do_fixed,		false },
 	{ "hash",		do_hash,		false },
+	{ "sha256",		do_sha256,		true },
+	{ "key",		do_key,			true },
+	{ "is-user",		do_is_user,		false },
 	{ "mail",		do_mail,		false },
 	{ "rcpt",		do_rcpt,		false },
 	{ "bdat",		do_bdat,		false },

@@ -30,7 +30,7 @@ only_known() {
 	    BEGIN { n = split("PATH SHELL HOME USER LOGNAME TZ SENDER " \
 		"RECIPIENT LOCAL DOMAIN HOST EXTENSION EXT CLIENT_ADDRESS " \
 		"CLIENT_HOSTNAME CLIENT_HELO CLIENT_PROTOCOL AUTH_USER " \
-		"MESSAGE_ID", known, " ")
+		"MESSAGE_ID MESSAGE_KEY", known, " ")
 		while (n > 0) left[known[n--]] = 1 }
 	    !left[$1]-- { print "variable " $0; bad = 1 }
 	    $1 == "PATH" && $2 != "/usr/local/bin:/usr/bin:/bin" ||

@@ -228,7 +228,8 @@ load program
 # environ_of: the variables that the program saw, but for the ID
 environ_of() {
 	tr '\0' '\n' <seen/env |
-	    sed 's/^MESSAGE_ID=[0-9]*\.M[0-9]*P[0-9]*Q1$/MESSAGE_ID=ok/' | sort
+	    sed 's/^MESSAGE_ID=[0-9]*\.M[0-9]*P[0-9]*Q1$/MESSAGE_ID=ok/
+		s/^MESSAGE_KEY=[0-9a-f]\{64\}$/MESSAGE_KEY=ok/' | sort
 }
 
 @test "program: the environment is made from nothing" {
@@ -257,6 +258,7 @@ environ_of() {
 		LOCAL=u+x
 		LOGNAME=mine
 		MESSAGE_ID=ok
+		MESSAGE_KEY=ok
 		PATH=/usr/local/bin:/usr/bin:/bin
 		RECIPIENT=u+x@example.org
 		SENDER=a@c.example
@@ -288,6 +290,7 @@ environ_of() {
 			HOST=Example.ORG
 			LOCAL=u
 			MESSAGE_ID=ok
+			MESSAGE_KEY=ok
 			PATH=/usr/local/bin:/usr/bin:/bin
 			RECIPIENT=u@Example.ORG
 			SENDER=

@@ -48,7 +48,7 @@ as_syslog() {
 		grep -qE '^  messages +3$' sum
 		grep -qE '^  messages refused +1$' sum
 		grep -qE '^  sessions +11$' sum
-		grep -qE '^  552 5\.3\.4 Message too big +1 ' sum
+		grep -qE '^  552 5\.3\.4 Message too big: .* +1 ' sum
 		grep -qE '^  550 5\.7\.1 No relaying .* +2 ' sum
 		grep -qE '^  192\.0\.2\.7 +1 +[0-9]+ +1$' sum
 		grep -qE '^  blank-after-colon +1 ' sum

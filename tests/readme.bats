@@ -14,6 +14,9 @@ load boot
 # blocks: the indented blocks of README.md; a line "HEADING|N" before each
 blocks() {
 	awk '
+		# a transcript is another suite
+		/^```/ { shown = !shown }
+		shown { next }
 		/^#/ { heading = $0; sub(/^#+ /, "", heading); n = 0 }
 		/^    / {
 			if (!inside)

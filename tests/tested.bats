@@ -43,7 +43,7 @@ has() {
 	told -n mx.example -m box -d example.org
 	sed 's/ .*//' out | sort | uniq -d | grep -vx 'warning:' >twice || true
 	[ ! -s twice ]
-	run ! grep -qv ' (default)$\| (option)$\|^warning: \|^ok$' out
+	run ! grep -qv ' (default)$\| (option)$\|^spool .* (environment)$\|^warning: \|^ok$' out
 	[ "$(grep -c ' (default)$' out)" -ge 8 ]
 }
 

@@ -32,7 +32,7 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static sink lib run serve check check-asan check-32 gates bench \
+.PHONY: all static sink lib sink-static run serve check check-asan check-32 gates bench \
 	flow prove prove-mutants fuzz lint install install-lib uninstall \
 	uninstall-lib dist clean smtp_parse.pc
 
@@ -79,6 +79,11 @@ sink: contrib/smtpsink
 contrib/smtpsink: contrib/smtpsink.c smtp_parse.o
 	$(CC) $(STD) $(WARN) $(HARDEN) $(HARDENLD) -I. $(CPPFLAGS) $(CFLAGS) \
 	  $(LDFLAGS) -o $@ contrib/smtpsink.c smtp_parse.o $(LDLIBS)
+
+# the same without libraries, for a container that has nothing else
+sink-static: contrib/smtpsink.c smtp_parse.c smtp_parse.h
+	$(MUSL) $(STD) $(WARN) -I. $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) \
+	  -o contrib/smtpsink-static contrib/smtpsink.c smtp_parse.c $(LDLIBS)
 
 # the language alone, to be linked into whatever there is
 lib: libsmtp_parse.a smtp_parse.pc
@@ -205,6 +210,6 @@ dist:
 
 clean:
 	rm -rf smtpd smtpd-32 smtpd-static smtpd-asan smtpd-hasty smtpd-*.tar.gz *.o \
-	  contrib/smtpsink libsmtp_parse.a smtp_parse.pc \
+	  contrib/smtpsink contrib/smtpsink-static libsmtp_parse.a smtp_parse.pc \
 	  tests/parse_driver tests/session_driver tests/bench_driver tests/parse_fuzz \
 	  tests/session_fuzz tests/prove tests/.missing run fuzz

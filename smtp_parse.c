@@ -365,6 +365,43 @@ smtp_put_once(struct smtp_text *t, struct slice line)
 	return false;
 }
 
+/* a character of UTF-8 beyond ASCII; 0 for none */
+static size_t
+scan_character(struct slice in)
+{
+	for (size_t n = 2; n <= 4 && n <= in.n; n++)
+		if (smtp_utf8_valid(take(in, n)))
+			return n;
+	return 0;
+}
+
+void
+smtp_put_json(struct smtp_text *t, struct slice s)
+{
+	static const char digits[] = "0123456789abcdef";
+	char code[] = "\\u0000";
+	size_t n;
+
+	smtp_puts(t, "\"");
+	for (; s.n > 0; s = drop(s, n)) {
+		n = 1;
+		if (is_eight_bit(s.p[0])) {
+			n = scan_character(s);
+			smtp_put(t, n > 0 ? take(s, n) :
+			    smtp_slice("\\ufffd"));
+			n += n == 0;
+			continue;
+		}
+		code[4] = digits[s.p[0] >> 4];
+		code[5] = digits[s.p[0] & 15];
+		if (s.p[0] == '"' || s.p[0] == '\\')
+			smtp_puts(t, "\\");
+		smtp_put(t, is_control(s.p[0]) ? (struct slice){ code, 6 } :
+		    take(s, 1));
+	}
+	smtp_puts(t, "\"");
+}
+
 /* ---- lines ------------------------------------------------------------ */
 
 enum fit { FIT_NO, FIT_PREFIX, FIT_YES };

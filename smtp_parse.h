@@ -192,6 +192,14 @@ void smtp_put_client(struct smtp_text *t, struct slice address,
     struct slice port);
 
 /*
+ * smtp_put_json(t, s)
+ *
+ * Append octets from outside as a string of JSON (RFC 8259, 7), with its
+ * quotes: what is no UTF-8 becomes U+FFFD, octet by octet.
+ */
+void smtp_put_json(struct smtp_text *t, struct slice s);
+
+/*
  * smtp_put_once(t, line)
  *
  * Append a line and an LF to a text of such lines, unless it is there already.

@@ -1,9 +1,17 @@
 /*
  * smtpsink - take mail for anyone, and keep it in a Maildir.
  *
- * One process for hundreds of clients at once, at 127.0.0.1: to test what sends
- * mail.  A message is stored as it came, once for all its recipients; a line on
- * standard output tells its envelope and its file.  SIGTERM ends it.
+ *	smtpsink [-p [ADDRESS:]PORT] [--json] [--once N] [--timeout SECONDS]
+ *	    [DIR]
+ *
+ * One process for hundreds of clients at once, at 127.0.0.1:2525 if nothing
+ * else is said: to test what sends mail.  A message is stored as it came, once
+ * for all its recipients, in DIR, a Maildir (./sink); when its 250 is there,
+ * so is its file, and a line on standard output that tells its envelope and its
+ * file; with --json an object, with the fields of its header.  AUTH is taken,
+ * whatever is said.  Port 0 is any that is free, which is printed.  With --once
+ * it ends when it has taken N mails; its exit status is 1 if --timeout comes
+ * first.  SIGTERM ends it well.
  *
  * The language is smtp_parse's.  smtpd, its other host, may wait at any
  * question, for it serves one client.  This one waits in poll(2) only: a
@@ -14,14 +22,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +40,9 @@
 
 #define PATIENCE 300		/* seconds without a sign of life */
 #define CLIENTS 500		/* at once, of two descriptors; others wait */
+#define RECIPIENTS 100		/* of a mail */
+#define HEADER (256 << 10)	/* octets of a header that are told */
+#define GRACE 2			/* seconds to say QUIT, behind the last mail */
 #define LATER SMTP_ANSWERS	/* an answer that is not there yet */
 
 struct client {
@@ -38,11 +52,12 @@ struct client {
 	enum smtp_ask	 ask;		/* the open question, ... */
 	enum smtp_reply	 answer;	/* ... and, of FINISH, its answer */
 	size_t		 sent;		/* of what is in out */
-	struct smtp_text envelope;	/* what does not fit is not told */
+	struct smtp_text envelope;	/* addresses, behind each a NUL */
 	struct smtp_session s;
 	struct smtp_host h;
 	char		 tmp[80], new[80];	/* the mail's two places */
-	char		 text[8192], in[16384], out[4096], room[16384];
+	char		 in[16384], out[4096], room[16384];
+	char		 text[(RECIPIENTS + 1) * (SMTP_MAILBOX_MAX + 2)];
 };
 
 static struct client *clients[CLIENTS];
@@ -50,15 +65,120 @@ static size_t clients_n;
 static time_t now;		/* of a clock that nobody sets */
 static const char *maildir;
 static int newdir;
+static bool json;
+static uint64_t wanted, taken;		/* mails; 0: no end */
+static time_t ends;			/* and then it is over; 0: never */
 static volatile sig_atomic_t stopped;
 
 static enum smtp_reply
-mail_address(struct client *c, const char *field)
+mail_address(struct client *c)
 {
-	smtp_puts(&c->envelope, field);
 	smtp_put_address(&c->envelope, c->h.path.local, c->h.path.domain);
-	smtp_puts(&c->envelope, ">");
+	smtp_put(&c->envelope, (struct slice){ "", 1 });
 	return SMTP_YES;
+}
+
+/* The header of a mail, unfolded: a field a line, and nothing behind them. */
+static struct slice
+mail_header(const char *path)
+{
+	static char text[HEADER];
+	int fd = open(path, O_RDONLY);
+	ssize_t got = fd == -1 ? -1 : read(fd, text, sizeof(text));
+	size_t n = got > 0 ? (size_t)got : 0, kept = 0;
+
+	if (fd != -1)
+		close(fd);
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '\n' && i + 1 < n && (text[i + 1] == ' ' ||
+		    text[i + 1] == '\t'))
+			continue;
+		text[kept++] = text[i];
+		if (text[i] == '\n' && i + 1 < n && text[i + 1] == '\n')
+			break;
+	}
+	while (kept > 0 && text[kept - 1] != '\n')
+		kept--;
+	return (struct slice){ text, kept };
+}
+
+static void
+put_fields(struct smtp_text *t, struct slice header)
+{
+	const char *comma = "", *colon;
+	struct slice line;
+
+	while (smtp_cut(&header, '\n', &line) && line.n > 0 &&
+	    (colon = memchr(line.p, ':', line.n)) != NULL) {
+		smtp_puts(t, comma);
+		smtp_puts(t, "[");
+		smtp_put_json(t, smtp_trim((struct slice){ line.p,
+		    (size_t)(colon - line.p) }));
+		smtp_puts(t, ",");
+		smtp_put_json(t, smtp_trim((struct slice){ colon + 1,
+		    line.n - 1 - (size_t)(colon - line.p) }));
+		smtp_puts(t, "]");
+		comma = ",";
+	}
+}
+
+/* The sender, and then the recipients. */
+static void
+put_envelope(struct smtp_text *t, struct client *c)
+{
+	struct slice all = smtp_written(&c->envelope), one;
+
+	smtp_puts(t, json ? "{\"from\":" : "from=<");
+	for (int i = 0; smtp_cut(&all, '\0', &one) && all.p != NULL; i++) {
+		if (i > 0)
+			smtp_puts(t, !json ? " to=<" : i == 1 ? ",\"to\":[" :
+			    ",");
+		if (json)
+			smtp_put_json(t, one);
+		else
+			smtp_put(t, one);
+		smtp_puts(t, json ? "" : ">");
+	}
+	smtp_puts(t, json ? "]" : "");
+}
+
+static void
+put_pair(struct smtp_text *t, const char *key, struct slice value)
+{
+	smtp_puts(t, key);
+	smtp_put_json(t, value);
+}
+
+/* Tell of a mail, in a line. */
+static void
+mail_tell(struct client *c)
+{
+	static char line[8 * HEADER];
+	char path[4096 + sizeof(c->new)];
+	struct smtp_text t = SMTP_TEXT(line), p = SMTP_TEXT(path);
+
+	smtp_puts(&p, maildir);
+	smtp_puts(&p, "/");
+	smtp_puts(&p, c->new);
+	put_envelope(&t, c);
+	if (!json) {
+		smtp_puts(&t, " ");
+		smtp_put(&t, smtp_written(&p));
+	} else {
+		put_pair(&t, ",\"helo\":", (struct slice){ c->s.helo,
+		    c->s.helo_n });
+		put_pair(&t, ",\"user\":", (struct slice){ c->s.login,
+		    c->s.login_n });
+		smtp_puts(&t, ",\"size\":");
+		smtp_put_number(&t, c->s.data.octets);
+		put_pair(&t, ",\"path\":", smtp_written(&p));
+		smtp_puts(&t, ",\"header\":[");
+		put_fields(&t, mail_header(c->new));
+		smtp_puts(&t, "]}");
+	}
+	smtp_puts(&t, "\n");
+	(void)fwrite(line, 1, t.n, stdout);
+	(void)fflush(stdout);
 }
 
 static enum smtp_reply
@@ -122,6 +242,13 @@ flushed(struct client *c)
 	return true;
 }
 
+/* Are all mails there that were wanted? */
+static bool
+enough(void)
+{
+	return wanted > 0 && taken >= wanted;
+}
+
 static enum smtp_reply
 answer_of(struct client *c)
 {
@@ -130,10 +257,11 @@ answer_of(struct client *c)
 		return flushed(c) ? SMTP_YES : LATER;
 	case SMTP_SENDER:
 		c->envelope = SMTP_TEXT(c->text);
-		return mail_address(c, "from=<");
+		return enough() ? SMTP_SHUTDOWN : mail_address(c);
 	case SMTP_RCPT:
-		return mail_address(c, " to=<");
+		return mail_address(c);
 	case SMTP_VRFY:
+	case SMTP_PASSWORD:
 		return SMTP_YES;
 	case SMTP_BEGIN:
 		return mail_begin(c);
@@ -203,7 +331,8 @@ welcome(int listener)
 	c->since = now;
 	c->h.out = SMTP_TEXT(c->out);
 	c->h.terms = (struct smtp_terms){ .hostname = smtp_slice("localhost"),
-	    .size = 50 << 20, .recipients = 100, .errors = 20 };
+	    .size = 50 << 20, .recipients = RECIPIENTS, .errors = 20,
+	    .auth = true, .auth_now = true };
 	clients[clients_n++] = c;
 	go_on(c, SMTP_YES);
 }
@@ -228,8 +357,8 @@ deliver(void)
 			unlink(c->new);
 			c->answer = SMTP_FAULT;
 		} else if (c->answer == SMTP_DELIVERED) {
-			printf("%.*s %s/%s\n", (int)c->envelope.n, c->text,
-			    maildir, c->new);
+			taken++;
+			mail_tell(c);
 		}
 		go_on(c, c->answer);
 	}
@@ -255,12 +384,26 @@ sweep(void)
 	}
 }
 
+/* Is this round the last?  Behind the last mail that was wanted a client may
+ * say QUIT, for a while. */
+static bool
+is_last(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = t.tv_sec;
+	if (enough() && (ends == 0 || ends > now + GRACE))
+		ends = now + GRACE;
+	return stopped || (ends != 0 && now >= ends) ||
+	    (enough() && clients_n == 0);
+}
+
 /* A round; true if it was the last.  Of a signal poll(2) tells nothing new. */
 static bool
 serve(int listener)
 {
 	static struct pollfd p[CLIENTS + 1];
-	struct timespec t;
 	struct client *c;
 	size_t i;
 	bool last;
@@ -268,11 +411,11 @@ serve(int listener)
 	for (i = 0; i < clients_n; i++)
 		p[i] = (struct pollfd){ .fd = clients[i]->fd, .events =
 		    clients[i]->h.out.n > 0 ? POLLOUT : POLLIN };
-	p[i] = (struct pollfd){ .fd = listener, .events = POLLIN };
-	poll(p, (nfds_t)(clients_n + (clients_n < CLIENTS)), 1000);
-	last = stopped;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = t.tv_sec;
+	p[i] = (struct pollfd){ .fd = enough() ? -1 : listener,
+	    .events = POLLIN };
+	poll(p, (nfds_t)(clients_n + (clients_n < CLIENTS)),
+	    enough() && clients_n == 0 ? 0 : 1000);
+	last = is_last();
 	for (i = 0; i < clients_n; i++) {
 		c = clients[i];
 		if (last)
@@ -298,37 +441,109 @@ stop(int signal)
 	stopped = signal;
 }
 
-static int
-listener_at(in_port_t port)
+/* Where it is said: an address with a port, or a port of this machine. */
+static socklen_t
+place(const char *where, struct sockaddr_storage *a)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)a;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
+	unsigned char ip[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 };
+	uint64_t number = 0;
+	unsigned port = 0;
+
+	if (smtp_parse_number(smtp_slice(where), 65536, &number) == SMTP_OK)
+		port = (unsigned)number;
+	else if (smtp_parse_server(smtp_slice(where), ip, &port) != SMTP_OK)
+		port = 65536;
+	if (port > 65535)
+		errx(64, "-p %s: neither PORT nor ADDRESS:PORT", where);
+	if (ip[10] == 0xff && ip[11] == 0xff) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((in_port_t)port);
+		memcpy(&v4->sin_addr, ip + 12, 4);
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((in_port_t)port);
+	memcpy(&v6->sin6_addr, ip, 16);
+	return sizeof(*v6);
+}
+
+static int
+listener_at(const char *where)
+{
+	struct sockaddr_storage a = { 0 };
+	socklen_t n = place(where, &a);
+	const struct sockaddr_in *v4 = a.ss_family == AF_INET ?
+	    (struct sockaddr_in *)&a : NULL;
+	const struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
+	char host[INET6_ADDRSTRLEN];
+	int fd = socket(a.ss_family, SOCK_STREAM, 0), on = 1;
 
 	if (fd == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    bind(fd, (struct sockaddr *)&a, n) == -1 ||
 	    listen(fd, CLIENTS) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&a, &n) == -1)
-		err(1, "127.0.0.1");
-	printf("listening on 127.0.0.1:%u\n", (unsigned)ntohs(a.sin_port));
+	    getsockname(fd, (struct sockaddr *)&a, &n) == -1 ||
+	    inet_ntop(a.ss_family, v4 ? (const void *)&v4->sin_addr :
+	    &v6->sin6_addr, host, sizeof(host)) == NULL)
+		err(1, "%s", where);
+	printf("listening on %s%s%s:%u\n", v4 ? "" : "[", host, v4 ? "" : "]",
+	    (unsigned)ntohs(v4 ? v4->sin_port : v6->sin6_port));
 	return fd;
+}
+
+static uint64_t
+number(const char *option, const char *value)
+{
+	uint64_t n = 0;
+
+	if (smtp_parse_number(smtp_slice(value), 1 << 30, &n) != SMTP_OK ||
+	    n == 0)
+		errx(64, "%s %s: not a number above 0", option, value);
+	return n;
+}
+
+/* The options; where it is to listen. */
+static const char *
+options(int argc, char *argv[])
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "once", required_argument, NULL, 'o' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *where = "2525";
+	struct timespec t;
+	int c;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	while ((c = getopt_long(argc, argv, "p:", longs, NULL)) != -1) {
+		if (c == 'p')
+			where = optarg;
+		else if (c == 'j')
+			json = true;
+		else if (c == 'o')
+			wanted = number("--once", optarg);
+		else if (c == 't')
+			ends = t.tv_sec + (time_t)number("--timeout", optarg);
+		else
+			optind = argc + 1;
+	}
+	if (argc - optind > 1 || optind > argc)
+		errx(64, "usage: smtpsink [-p [ADDRESS:]PORT] [--json] "
+		    "[--once N] [--timeout SECONDS] [DIR]");
+	maildir = optind < argc ? argv[optind] : "sink";
+	return where;
 }
 
 int
 main(int argc, char *argv[])
 {
-	uint64_t port = 2525;
-	int c, listener;
+	const char *where = options(argc, argv);
+	int listener;
 
-	while ((c = getopt(argc, argv, "p:")) != -1)
-		if (c != 'p' || smtp_parse_number(smtp_slice(optarg), 65536,
-		    &port) != SMTP_OK)
-			port = 65536;
-	if (port > 65535 || argc - optind != 1)
-		errx(64, "usage: smtpsink [-p PORT] MAILDIR");
-	maildir = argv[optind];
 	mkdir(maildir, 0700);
 	if (chdir(maildir) == -1)
 		err(1, "%s", maildir);
@@ -343,8 +558,8 @@ main(int argc, char *argv[])
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);	/* write(2) tells, too */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	listener = listener_at((in_port_t)port);
+	listener = listener_at(where);
 	while (!serve(listener))
 		continue;
-	return 0;
+	return !stopped && !enough() && ends != 0;
 }

@@ -310,6 +310,23 @@ delivers_again() {
 	grep -q 'blank-after-colon.*RFC 5321, 3\.3' log
 }
 
+@test "readme: the sink ends well behind the mail it waits for" {
+	need make cc curl
+	unset MAKEFLAGS MFLAGS MAKELEVEL
+	mkdir src
+	(cd "$ROOT" && tar cf - --exclude=./.git --exclude=./run --exclude=./box .) |
+	    (cd src && tar xf -)
+	block 'Testing what sends mail?' 1 >block
+	(cd src && exec bash -e ../block) >said 2>&1 3>&- &
+	eventually grep -q '^listening on ' said
+	printf 'Subject: x\n\nx\n' | curl -sS --crlf "smtp://127.0.0.1:$(sed -n \
+	    's/^listening on .*://p' said)" --mail-from a@c.example \
+	    --mail-rcpt u@example.org -T -
+	wait $!
+	grep -q '^from=<a@c\.example> to=<u@example\.org> sunk/new/' said
+	grep -q '^Subject: x$' src/sunk/new/*
+}
+
 @test "readme: every block of commands is run by a test here, or is make's" {
 	blocks | grep '^[^ ].*|[0-9]*$' | sort >all
 	grep -oE "(paste_in|block) ('[^']*'|[A-Za-z]+) [0-9]+" "${BATS_TEST_FILENAME}" |

@@ -3,6 +3,7 @@
 # RFC 5321, 4.1.1.4 (250), 4.5.2 (dots), 3.8 (421); RFC 2920; RFC 3030
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
+# shellcheck disable=SC2016 # what stands in single quotes is for another shell
 # shellcheck disable=SC2034,SC2154 # helper.bash uses and sets them
 load helper
 
@@ -13,6 +14,8 @@ built() {
 	    -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    "$1.c" "$ROOT/smtp_parse.c"
 }
+
+WITH=()
 
 setup_file() {
 	export SINK=$BATS_FILE_TMPDIR/smtpsink
@@ -26,9 +29,9 @@ teardown() {
 }
 
 # start [COMMAND...]: the sink, in front of it COMMAND, at the port $port with
-# its Maildir in sunk
+# its Maildir in sunk, and the options WITH
 start() {
-	"$@" "$SINK" -p 0 sunk >lines 2>err </dev/null 3>&- &
+	"$@" "$SINK" -p 0 "${WITH[@]}" sunk >lines 2>err </dev/null 3>&- &
 	sink=$!
 	eventually test -s lines
 	port=$(sed -n '1s/^listening on 127\.0\.0\.1:\([0-9]*\)$/\1/p' lines)
@@ -430,6 +433,9 @@ full() {
 		    c.envelope()
 		    c.say('DATA', '354')
 		os.kill(pid, signal.SIGSTOP)
+		# which takes its time where strace looks on
+		while open('/proc/%d/stat' % pid).read().split(') ')[1][0] in 'RS':
+		    time.sleep(0.01)
 		for c in all:
 		    c.send(b'.\r\n')
 		os.kill(pid, signal.SIGCONT)
@@ -499,11 +505,12 @@ full() {
 
 @test "sink: how to call it is told, and what is wrong ends it" {
 	local bad
-	for bad in '' 'a b' '-p x a' '-p 65536 a' '-q a' '-p'; do
+	for bad in 'a b' '-p x a' '-p 65536 a' '-q a' '-p' '--once 0' '--once x' \
+	    '--timeout -1' --nothing; do
 		# shellcheck disable=SC2086 # words
 		run "$SINK" $bad
 		[ "$status" = 64 ]
-		[[ $output = *usage:* ]]
+		[[ $output = *usage:* || $output = *"${bad#-* }"* || $output = *-p* ]]
 	done
 	run "$SINK" -p 0 no/such/place
 	[ "$status" = 1 ]
@@ -524,4 +531,257 @@ full() {
 	[ -x src/contrib/smtpsink ]
 	make -s -C src clean
 	[ ! -e src/contrib/smtpsink ]
+}
+
+# ended N: it ends by itself, with this status, and tmp/ is empty
+ended() {
+	local rc=0
+	wait "$sink" || rc=$?
+	cat err
+	[ $rc = "$1" ] && [ "$(count sunk/tmp)" = 0 ]
+	sink=
+}
+
+@test "sink: a mail is there when its client returns, a thousand times in a row" {
+	start
+	sinks <<-'P'
+		c = Client()
+		c.say('EHLO c.example', '250')
+		for n in range(1000):
+		    c.say('MAIL FROM:<>', '250/2.1.0')
+		    c.say('RCPT TO:<u@example.org>', '250/2.1.5')
+		    c.say('DATA', '354')
+		    c.say('Subject: %d\r\n\r\nx\r\n.' % n, '250/2.0.0')
+		    assert c.kept() == b'Subject: %d\n\nx\n' % n
+		    if n % 50 == 0:
+		        assert not os.system('grep -qrx "Subject: %d" sunk/new' % n)
+	P
+	stopped
+	[ "$(count sunk/new)" = 1000 ]
+}
+
+@test "sink: with --json each mail is an object, with its envelope and the fields of its header" {
+	local WITH=(--json)
+	start
+	sinks <<-'P'
+		c = Client()
+		c.say('EHLO c.example', '250')
+		c.say('AUTH PLAIN AG1lAHB3', '235/2.7.0')
+		c.say('MAIL FROM:<a@c.example> SMTPUTF8', '250/2.1.0')
+		c.send('RCPT TO:<"q\\"\\\\ x"@example.org>\r\nRCPT TO:<\xe4@example.org>\r\n'
+		    .encode())
+		c.expect('250/2.1.5', '250/2.1.5')
+		c.say('DATA', '354')
+		c.say('Subject: one\r\n\ttwo\r\nX: \r\nX:"\\\r\n\r\nNo: field\r\n.', '250/2.0.0')
+		c.say('QUIT', '221/2.0.0')
+	P
+	stopped
+	py <<-'P'
+		import json
+		line = open('lines').read().splitlines()[1]
+		m = json.loads(line)
+		path = m.pop('path')
+		assert path.startswith('sunk/new/') and open(path).read(), path
+		want = {'from': 'a@c.example', 'to': ['"q\\"\\\\ x"@example.org',
+		    '\xe4@example.org'], 'helo': 'c.example', 'user': 'me', 'size': 51,
+		    'header': [['Subject', 'one\ttwo'], ['X', ''], ['X', '"\\']]}
+		assert m == want, (m, want)
+	P
+}
+
+@test "sink: that is JSON, whatever the mail is" {
+	local WITH=(--json)
+	start
+	sinks <<-'P'
+		import random
+		r = random.Random(7)
+		def octets(n):
+		    return bytes(r.choice([r.randrange(256), 34, 92, 0xc3, 0xe2, 9, 32])
+		        for _ in range(n)).replace(b'\r', b'').replace(b'\n', b'')
+		mails = [b'', b'\r\n', b'X', b':\r\n', b'X:\r\n', b'\r\n\r\n', b' x: y\r\n',
+		    b'X: ' + bytes(i for i in range(256) if i not in (10, 13)) + b'\r\n',
+		    b'X: ' + b'\xff' * 400000 + b'\r\n\r\n', b':\r\n' * 100000,
+		    b'X: \xf0\x9f\x98\x80 \xf0\x9f\x98 \xed\xa0\x80 \xc0\x80\r\n']
+		for n in range(200):
+		    mails.append(b'\r\n'.join(octets(r.randrange(60)).replace(b' ', b':', 1)
+		        for _ in range(r.randrange(6))) + b'\r\n')
+		c = Client()
+		c.say('EHLO c.example', '250')
+		for m in mails:
+		    c.send(b'MAIL FROM:<>\r\n' + b'RCPT TO:<"\\"\\\\"@example.org>\r\n' * 100 +
+		        b'BDAT %d LAST\r\n' % len(m) + m)
+		    c.expect('250/2.1.0', *['250/2.1.5'] * 100, '250/2.0.0')
+		c.say('QUIT', '221/2.0.0')
+		open('n', 'w').write(str(len(mails)))
+	P
+	stopped
+	sed 1d lines >objects
+	[ "$(wc -l <objects)" = "$(cat n)" ]
+	split -l 1 objects object.
+	local file n=0
+	for file in object.*; do
+		[ $((n += 1)) -gt 15 ] || python3 -m json.tool <"$file" >/dev/null
+	done
+	py <<-'P'
+		import json
+		for line in open('objects', encoding='utf-8'):
+		    m = json.loads(line)
+		    assert m['from'] == '' and len(m['to']) == 100, m['to']
+		    assert all(len(f) == 2 for f in m['header'])
+	P
+}
+
+@test "sink: with --once it ends well behind the Nth mail, and its client may say QUIT" {
+	local WITH=(--once 2 --timeout 60)
+	start
+	SECONDS=0
+	sinks <<-'P'
+		c, d = Client(), Client()
+		for n in range(2):
+		    c.envelope()
+		    c.say('DATA', '354')
+		    c.say('x\r\n.', '250/2.0.0')
+		d.say('EHLO d', '250')
+		# no more are taken
+		d.say('MAIL FROM:<>', '421/4.3.2')
+		d.expect('end')
+		c.say('QUIT', '221/2.0.0')
+		c.expect('end')
+	P
+	ended 0
+	[ "$SECONDS" -lt 5 ]
+	[ "$(count sunk/new)" = 2 ]
+}
+
+@test "sink: a client that stays behind the last mail is sent away" {
+	local WITH=(--once 1)
+	start
+	sinks <<-'P'
+		c = Client()
+		c.envelope()
+		c.say('DATA', '354')
+		c.say('x\r\n.', '250/2.0.0')
+		c.expect('421/4.3.2', 'end')
+	P
+	ended 0
+}
+
+@test "sink: when --timeout passes before, the status is 1" {
+	local WITH=(--once 2 --timeout 2)
+	start
+	sinks <<-'P'
+		c = Client()
+		c.envelope()
+		c.say('DATA', '354')
+		c.say('x\r\n.', '250/2.0.0')
+		c.say('DATA', '503/5.5.1')
+		c.expect('421/4.3.2', 'end')
+	P
+	ended 1
+	[ "$(count sunk/new)" = 1 ]
+}
+
+@test "sink: any user and password is right" {
+	local WITH=(--json)
+	start
+	sinks <<-'P'
+		import smtplib
+		for user, password in ('u', 'p'), ('\xe4', 'x' * 200):
+		    with smtplib.SMTP('127.0.0.1', PORT, 'c.example') as s:
+		        s.ehlo()
+		        assert s.has_extn('AUTH')
+		        s.user, s.password = user, password
+		        s.auth('LOGIN', s.auth_login) if user == 'u' else s.docmd(
+		            'AUTH', 'PLAIN AMOkAHg=')
+		        s.sendmail('a@c.example', 'u@example.org', 'Subject: x\n\n')
+	P
+	stopped
+	grep -q '"user":"u"' lines
+	grep -q $'"user":"\xc3\xa4"' lines
+}
+
+@test "sink: it listens where -p says, by IPv6, too, and keeps the mail in ./sink" {
+	local where
+	for where in 127.0.0.2:24025 '[::1]:24026' 127.0.0.1:24027; do
+		"$SINK" -p "$where" >lines 2>err </dev/null 3>&- &
+		sink=$!
+		eventually test -s lines
+		[ "$(cat lines)" = "listening on $where" ] || { cat lines err; false; }
+		kill "$sink"
+		wait "$sink"
+		[ -d sink/new ]
+	done
+	for where in x 65536 -1 127.0.0.1 localhost:25 :25 127.0.0.1:70000; do
+		run -64 "$SINK" -p "$where"
+	done
+}
+
+@test "sink: the recipes for pytest and sh pass as they stand, and fail where no mail comes" {
+	need curl
+	python3 -m pytest --version >/dev/null 2>&1 || need pytest
+	mkdir bin
+	ln -s "$SINK" bin/smtpsink
+	export PATH=$PWD/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+	python3 -m pytest -q -p no:cacheprovider "$ROOT/contrib/test_mail.py" >said 2>&1 ||
+	    { cat said; false; }
+	sh "$ROOT/contrib/test-mail" >said 2>&1 || { cat said; false; }
+	grep -q arrived said
+	sed 's/Subject: Welcome.r/Subject: Other\\r/' "$ROOT/contrib/test_mail.py" >test_other.py
+	run ! python3 -m pytest -q -p no:cacheprovider test_other.py
+	sed '0,/Subject: Welcome/s//Subject: Other/' "$ROOT/contrib/test-mail" >other
+	run ! sh other
+}
+
+@test "sink: README's steps of a pipeline pass as they stand, each in a shell of its own" {
+	need make cc curl
+	unset MAKEFLAGS MFLAGS MAKELEVEL
+	mkdir src
+	(cd "$ROOT" && tar cf - --exclude=./.git --exclude=./run --exclude=./box .) |
+	    (cd src && tar xf -)
+	sed -n '/^```yaml/,/^```$/s/^- run: //p' "$ROOT/README.md" | sed 's/  *#.*//' >steps
+	[ "$(wc -l <steps)" = 5 ]
+	# what sends the mail is somebody else's program
+	cat >>src/Makefile <<-'M'
+		test:
+			printf 'Subject: Welcome\n\nHello.\n' | curl -sS --retry 9 --retry-connrefused \
+			    --crlf smtp://127.0.0.1:2525 --mail-from a@c.example \
+			    --mail-rcpt ann@example.org -T -
+	M
+	while read -r step; do
+		echo "$step" | unshared bash -e >>said 2>&1 || { cat said; false; }
+	done <steps
+}
+
+# unshared COMMAND...: in src, in a network of the test's own, for port 2525
+unshared() {
+	need_root
+	need unshare nsenter ip
+	if [ ! -e net ]; then
+		unshare --net sh -c 'ip link set lo up; echo $$ >net; exec sleep 100' \
+		    >/dev/null 2>&1 3>&- &
+		sink=$!
+		eventually test -s net
+	fi
+	(cd src && nsenter --net --target "$(cat ../net)" "$@")
+}
+
+@test "sink: the container's program needs nothing but itself" {
+	need_root
+	need musl-gcc chroot curl make
+	mkdir root
+	make -s -C "$ROOT" sink-static
+	mkdir -p root/contrib
+	sed -n 's/^COPY \([^ ]*\) \/\(.*\)/\1 \2/p' "$ROOT/contrib/smtpsink.container" >copy
+	read -r from to <copy
+	cp "$ROOT/$from" "root/$to"
+	rmdir root/contrib
+	sed -n 's/^ENTRYPOINT \[\(.*\)\]/\1/p' "$ROOT/contrib/smtpsink.container" |
+	    tr -d '",' | sed 's/:2525/:0/' >entry
+	read -ra argv <entry
+	chroot root "${argv[@]}" >lines 2>err </dev/null 3>&- &
+	sink=$!
+	eventually test -s lines
+	printf 'Subject: x\n\nx\n' | curl -sS --crlf "smtp://127.0.0.1:$(sed -n \
+	    '1s/.*://p' lines)" --mail-from a@c.example --mail-rcpt u@example.org -T -
+	grep -q '^Subject: x$' root/mail/new/*
 }

@@ -6801,8 +6801,9 @@ smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
 
 /* what is waited for, at a terminal; and what a person may do about it */
 enum step {
-	STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_MORE, STEP_DATA, STEP_CHUNK,
-	STEP_BDAT, STEP_AGAIN, STEP_USER, STEP_PASSWORD, STEP_PLAIN
+	STEP_EHLO, STEP_LHLO, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_MORE,
+	STEP_DATA, STEP_CHUNK, STEP_BDAT, STEP_AGAIN, STEP_USER,
+	STEP_PASSWORD, STEP_PLAIN
 };
 
 static const struct {
@@ -6810,6 +6811,8 @@ static const struct {
 	char	 hint[72];	/* behind a last "@" come domain and ">" */
 } steps[] = {
 	[STEP_EHLO] = { "ehlo", "say who you are, such as EHLO host.example" },
+	[STEP_LHLO] = { "lhlo", "say who you are, such as LHLO host.example" },
+	[STEP_AUTH] = { "auth", "a password is wanted first: say AUTH LOGIN" },
 	[STEP_MAIL] = { "mail", "say who sends it, such as MAIL FROM:<you@" },
 	[STEP_RCPT] = { "rcpt", "say who gets it, such as RCPT "
 	    "TO:<postmaster@" },
@@ -6828,7 +6831,7 @@ static const struct {
 };
 
 static enum step
-step_of(const struct smtp_session *s)
+step_of(const struct smtp_session *s, const struct smtp_terms *t)
 {
 	switch (s->at) {
 	case SMTP_AT_BODY:
@@ -6844,8 +6847,10 @@ step_of(const struct smtp_session *s)
 	}
 	switch (s->state) {
 	case S_HELO:
-		return STEP_EHLO;
+		return t->lmtp ? STEP_LHLO : STEP_EHLO;
 	case S_IDLE:
+		if (t->needs_login && s->login_n == 0)
+			return STEP_AUTH;
 		return s->messages > 0 ? STEP_AGAIN : STEP_MAIL;
 	case S_RCPT:
 		return STEP_MORE;
@@ -6857,9 +6862,10 @@ step_of(const struct smtp_session *s)
 }
 
 unsigned
-smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s)
+smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s,
+    const struct smtp_terms *terms)
 {
-	const enum step step = step_of(s);
+	const enum step step = step_of(s, terms);
 
 	smtp_puts(t, steps[step].prompt);
 	if (step == STEP_MORE) {
@@ -6872,9 +6878,9 @@ smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s)
 
 void
 smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
-    struct slice domain)
+    const struct smtp_terms *terms, struct slice domain)
 {
-	const struct slice hint = smtp_slice(steps[step_of(s)].hint);
+	const struct slice hint = smtp_slice(steps[step_of(s, terms)].hint);
 
 	smtp_put(t, hint);
 	if (hint.p[hint.n - 1] != '@')

@@ -2005,7 +2005,7 @@ void smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
     struct slice address);
 
 /*
- * smtp_put_prompt(t, s), smtp_put_hint(t, s, domain)
+ * smtp_put_prompt(t, s, terms), smtp_put_hint(t, s, terms, domain)
  *
  * Append what a person is shown who types at a terminal: a prompt, "mail> ",
  * "rcpt 2> ", "data> ", which names what is waited for; and, without a line
@@ -2014,9 +2014,10 @@ void smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
  * domain:  one that mail is taken for.
  * Returns: the prompt's number, below 32: a hint shown once need not be again.
  */
-unsigned smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s);
+unsigned smtp_put_prompt(struct smtp_text *t, const struct smtp_session *s,
+    const struct smtp_terms *terms);
 void smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
-    struct slice domain);
+    const struct smtp_terms *terms, struct slice domain);
 
 /*
  * smtp_put_protocol(t, s, terms)

@@ -2061,11 +2061,12 @@ net_prompt(void)
 	char prompt_buf[32], hint_buf[SMTP_DOMAIN_MAX + 80];
 	struct smtp_text prompt = SMTP_TEXT(prompt_buf);
 	struct smtp_text hint = SMTP_TEXT(hint_buf);
-	const unsigned step = 1U << smtp_put_prompt(&prompt, &session);
+	const unsigned step = 1U << smtp_put_prompt(&prompt, &session,
+	    &host.terms);
 
 	if (net.hinted == 0 && conf.maildir == NULL && conf.program == NULL)
 		net_tell("a dry run, without --maildir: nothing is kept", "");
-	smtp_put_hint(&hint, &session, domain_default());
+	smtp_put_hint(&hint, &session, &host.terms, domain_default());
 	if ((net.hinted & step) == 0)
 		net_tell(smtp_string(&hint), "");
 	net.hinted |= step;

@@ -190,6 +190,21 @@ LETTER=('helo c.example' 'mail from: a@c.example' 'rcpt to: u@example.org' data
 	cmp prompts want
 }
 
+@test "terminal: with --lmtp it is lhlo, and where a password is wanted auth" {
+	OPTS+=(-l)
+	terminal 'lhlo c' quit
+	grep -q '^(.*LHLO host' screen
+	sed -n 's/^\([a-z]*>\) .*/\1/p' screen | tr '\n' ' ' >prompts
+	[ "$(cat prompts)" = 'lhlo> mail> ' ]
+	printf '#!/bin/sh\ncat <&3 >/dev/null\n' >yes
+	chmod 755 yes
+	OPTS=(-n mx.example -d example.org -m box -a ./yes --require auth)
+	terminal 'ehlo c' 'auth login' dQ== cA== quit
+	grep -q '^(.*AUTH LOGIN' screen
+	sed -n 's/^\([a-z]*>\) .*/\1/p' screen | tr '\n' ' ' >prompts
+	[ "$(cat prompts)" = 'ehlo> auth> user> password> mail> ' ]
+}
+
 @test "terminal: what may be said next is told once, with an example" {
 	terminal 'ehlo c' 'mail from:<a@c.example>' rset 'mail from:<a@c.example>' \
 	    rset quit
@@ -403,7 +418,7 @@ as_shown() {
 }
 
 @test "terminal: the transcripts of README and man page are what is shown" {
-	awk '/^```/ { on = !on; next } on' "$ROOT/README.md" >readme
+	awk '/^```$/ { if (on) exit; on = 1; next } on' "$ROOT/README.md" >readme
 	awk '/^\.Sh EXAMPLES/ { s = 1 } s && /^\.Ed/ { exit } on
 		s && /^\.Bd/ { on = 1 }' "$ROOT/smtpd.8" >page
 	local file options typed

@@ -1812,7 +1812,7 @@ smtp_parse_server(struct slice in, unsigned char ip[16], unsigned *port)
 	while (host.n > 0 && host.p[host.n - 1] != ':')
 		host.n--;
 	if (host.n == 0 || smtp_parse_number(drop(in, host.n), 65536, &v) !=
-	    SMTP_OK || v == 0 || v > 65535)
+	    SMTP_OK || v > 65535)
 		return SMTP_ESYNTAX;
 	host.n--;
 	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
@@ -3548,7 +3548,8 @@ text_wrong(enum smtp_kind kind, struct slice in)
 	case SMTP_KIND_SERVER:
 		return memchr(in.p, ':', in.n) == NULL ||
 		    memchr(in.p, '/', in.n) != NULL ||
-		    smtp_parse_server(in, ip, &port) == SMTP_OK ? NULL :
+		    (smtp_parse_server(in, ip, &port) == SMTP_OK &&
+		    port != 0) ? NULL :
 		    "neither ADDRESS:PORT nor a path nor a program";
 	default:
 		return in.n > 0 ? NULL : "empty";

@@ -635,7 +635,7 @@ bool smtp_is_delimiter(struct slice in);
  * smtp_parse_server(in, ip, port)
  *
  * Read the address of a server: an IPv4 address, or one of either kind in
- * brackets, ":", and a port, 1 to 65535.
+ * brackets, ":", and a port, to 65535; 0 is for one that listens at any.
  *
  * ip:      set on SMTP_OK, as smtp_parse_ip gives it.
  * port:    set on SMTP_OK.

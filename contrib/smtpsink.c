@@ -504,6 +504,13 @@ number(const char *option, const char *value)
 	return n;
 }
 
+static _Noreturn void
+usage(void)
+{
+	errx(64, "usage: smtpsink [-p [ADDRESS:]PORT] [--json] [--once N] "
+	    "[--timeout SECONDS] [DIR]");
+}
+
 /* The options; where it is to listen. */
 static const char *
 options(int argc, char *argv[])
@@ -529,11 +536,10 @@ options(int argc, char *argv[])
 		else if (c == 't')
 			ends = t.tv_sec + (time_t)number("--timeout", optarg);
 		else
-			optind = argc + 1;
+			usage();
 	}
-	if (argc - optind > 1 || optind > argc)
-		errx(64, "usage: smtpsink [-p [ADDRESS:]PORT] [--json] "
-		    "[--once N] [--timeout SECONDS] [DIR]");
+	if (argc - optind > 1)
+		usage();
 	maildir = optind < argc ? argv[optind] : "sink";
 	return where;
 }

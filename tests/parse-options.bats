@@ -90,7 +90,7 @@ load parse
 		192.0.2.7:1		::ffff:192.0.2.7 1	the least port
 		192.0.2.7:65535		::ffff:192.0.2.7 65535	the greatest
 		192.0.2.7:65536		syntax	one more
-		192.0.2.7:0		syntax	none
+		192.0.2.7:0		::ffff:192.0.2.7 0	any that is free
 		192.0.2.7:		syntax	no digits
 		192.0.2.7		syntax	no port
 		192.0.2.7:+1		syntax	a sign
@@ -239,6 +239,7 @@ load parse
 		host|a|a b		not a domain name; =a		a blank
 		charset|utf-8|\xff	not a charset; =utf-8		no charset
 		domain|a b		not a domain, .domain, * or @file; none	a blank
+		server|a|192.0.2.7:0	neither ADDRESS:PORT nor a path nor a program; =a	no port
 		server|a|host:25	neither ADDRESS:PORT nor a path nor a program; =a	a name
 	S
 }

@@ -2686,7 +2686,8 @@ put_asker(struct smtp_text *t, const struct smtp_question *q)
 void
 smtp_put_question(struct smtp_text *t, const struct smtp_question *q)
 {
-	smtp_puts(t, "request=smtpd_access_policy\nprotocol_state=RCPT\n");
+	smtp_puts(t, "request=smtpd_access_policy\n");
+	put_attribute(t, "protocol_state", q->state);
 	put_attribute(t, "protocol_name", q->protocol);
 	put_asker(t, q);
 	put_attribute(t, "server_address", q->server);
@@ -2694,7 +2695,9 @@ smtp_put_question(struct smtp_text *t, const struct smtp_question *q)
 	put_attribute(t, "helo_name", q->helo);
 	put_attribute(t, "sender", q->sender);
 	put_attribute(t, "recipient", q->recipient);
-	smtp_puts(t, "recipient_count=0\n");
+	smtp_puts(t, "recipient_count=");
+	smtp_put_number(t, q->recipients);
+	smtp_puts(t, "\n");
 	put_attribute(t, "instance", q->instance);
 	smtp_puts(t, "size=");
 	smtp_put_number(t, q->size);
@@ -2705,7 +2708,9 @@ smtp_put_question(struct smtp_text *t, const struct smtp_question *q)
 	put_attribute(t, "encryption_cipher", q->tls_cipher);
 	smtp_puts(t, "encryption_keysize=0\n");
 	/* what we can't know is empty */
-	smtp_puts(t, "queue_id=\netrn_domain=\nstress=\nsasl_sender=\n"
+	smtp_puts(t, "queue_id=\n");
+	put_attribute(t, "etrn_domain", q->etrn);
+	smtp_puts(t, "stress=\nsasl_sender=\n"
 	    "ccert_subject=\nccert_issuer=\nccert_fingerprint=\n"
 	    "ccert_pubkey_fingerprint=\npolicy_context=\n\n");
 }
@@ -3578,17 +3583,35 @@ set_number(const struct smtp_option *o, struct slice in, struct smtp_text *t)
 	return smtp_string(t);
 }
 
+/* the bit of a word, 0 if it is none of them */
+static unsigned
+choice_of(const char *words, struct slice in)
+{
+	struct slice left = smtp_slice(words), word;
+
+	for (unsigned bit = 1; smtp_cut(&left, ' ', &word); bit <<= 1)
+		if (word.n == in.n && memcmp(word.p, in.p, in.n) == 0)
+			return bit;
+	return 0;
+}
+
 static const char *
 set_choice(const struct smtp_option *o, struct slice in, struct smtp_text *t)
 {
-	struct slice words = smtp_slice(o->words), word;
-	unsigned *to = o->to;
+	const bool some = o->kind == SMTP_KIND_SOME;
+	unsigned *to = o->to, chosen = some ? *to : 0, bit;
+	struct slice one = in;
 
-	for (unsigned bit = 1; smtp_cut(&words, ' ', &word); bit <<= 1)
-		if (word.n == in.n && memcmp(word.p, in.p, in.n) == 0) {
-			*to = o->kind == SMTP_KIND_SOME ? *to | bit : bit;
-			return NULL;
-		}
+	do {
+		if (some && !smtp_cut(&in, ',', &one))
+			one = in;
+		bit = choice_of(o->words, one);
+		chosen |= bit;
+	} while (bit != 0 && some && in.n > 0);
+	if (bit != 0) {
+		*to = chosen;
+		return NULL;
+	}
 	smtp_puts(t, "none of these: ");
 	smtp_puts(t, o->words);
 	return smtp_string(t);
@@ -3627,7 +3650,7 @@ smtp_option_set(const struct smtp_option *o, const char *value,
 	}
 }
 
-/* the words that were chosen, a blank between */
+/* the words that were chosen, a comma between */
 static void
 put_choice(struct smtp_text *t, const struct smtp_option *o)
 {
@@ -3637,7 +3660,7 @@ put_choice(struct smtp_text *t, const struct smtp_option *o)
 	for (unsigned bit = 1; smtp_cut(&words, ' ', &word); bit <<= 1) {
 		if ((chosen & bit) == 0)
 			continue;
-		smtp_puts(t, t->n > 0 ? " " : "");
+		smtp_puts(t, t->n > 0 ? "," : "");
 		smtp_put(t, word);
 	}
 }
@@ -4465,6 +4488,7 @@ enum {
 	SAY_X_LATE,
 	SAY_IN_BDAT,
 	SAY_CHUNK_BEHIND,
+	SAY_BARRED,
 	SAY_NESTED,
 	SAY_LHLO_FIRST,
 	SAY_MAIL_FIRST,
@@ -4566,6 +4590,7 @@ static const char replies[SAYINGS][72] = {
 	[SAY_IN_BDAT]	= "503 5.5.1 BDAT has begun: go on with it, or RSET",
 	[SAY_CHUNK_BEHIND] =
 	    "503 5.5.1 A chunk before it was refused: RSET first",
+	[SAY_BARRED]	= "503 5.5.1 No mail is taken from you: say QUIT",
 	[SAY_NESTED] =
 	    "503 5.5.1 A sender was given already: say RCPT, or RSET",
 	[SAY_LHLO_FIRST] = "503 5.5.1 Not introduced yet: LHLO first",
@@ -4653,7 +4678,7 @@ say_own(struct smtp_session *s, struct slice codes, struct slice words)
 static bool
 takes_words(const struct smtp_session *s)
 {
-	return s->asked >= SMTP_SENDER && s->asked != SMTP_FORGET &&
+	return s->asked >= SMTP_CONNECT && s->asked != SMTP_FORGET &&
 	    s->asked != SMTP_HANDSHAKE && s->asked != SMTP_CLOSE;
 }
 
@@ -4830,6 +4855,8 @@ static bool
 command_works(const struct smtp_session *s, const struct smtp_terms *t,
     unsigned verb, unsigned state)
 {
+	if (s->barred && verb != VERB_QUIT)
+		return false;
 	switch (verb) {
 	case VERB_BDAT:
 		return (state & (S_RCPT | S_BDAT)) != 0;
@@ -5326,24 +5353,48 @@ takes(struct smtp_session *s, const struct smtp_terms *t, unsigned lenient)
 	return !t->strict || lenient == 0;
 }
 
+/* Who does not get on may say QUIT; or be a proxy, who speaks for another. */
 static unsigned
-do_helo(struct smtp_session *s, const struct smtp_terms *t, struct slice arg,
-    bool esmtp)
+after_connect(struct smtp_session *s, enum smtp_reply answer)
+{
+	const unsigned say = answer == SMTP_YES ? SAY_GREETING :
+	    say_answer(s, answer);
+
+	s->barred = answer != SMTP_YES;
+	s->deferred |= class_of(s, say) == '4';
+	return say;
+}
+
+static unsigned
+do_helo(struct smtp_session *s, struct smtp_host *h, struct slice arg)
 {
 	const bool right = smtp_is_domain(arg) || smtp_is_literal(arg);
 
 	if (arg.n == 0 || arg.n > sizeof(s->helo))
 		return SAY_HELO_ARG;
-	if (!takes(s, t, right ? 0 : SMTP_LENIENT_HELO_NAME))
+	if (!takes(s, &h->terms, right ? 0 : SMTP_LENIENT_HELO_NAME))
 		return SAY_STRICT;
+	h->esmtp = s->verb != VERB_HELO;
+	h->arg = s->helo_told ? (struct slice){ s->helo, s->helo_n } : arg;
+	return ask(s, SMTP_HELO);
+}
+
+static unsigned
+after_helo(struct smtp_session *s, enum smtp_reply answer)
+{
+	struct slice verb, arg;
+
+	if (answer != SMTP_YES)
+		return say_answer(s, answer);
+	(void)smtp_parse_command(heard(s), &verb, &arg);
 	s->lenient |= s->asked_lenient;
 	if (!s->helo_told) {
 		memcpy(s->helo, arg.p, arg.n);
 		s->helo_n = arg.n;
 	}
 	transaction_end(s);
-	s->esmtp = esmtp;
-	return esmtp ? SAY_EHLO : SAY_HELO;
+	s->esmtp = s->verb != VERB_HELO;
+	return s->esmtp ? SAY_EHLO : SAY_HELO;
 }
 
 static void
@@ -5787,6 +5838,7 @@ after_xclient(struct smtp_session *s, struct smtp_host *h,
 	/* it lay in the host's hands: what was asked is in the line still */
 	(void)smtp_parse_command(heard(s), &verb, &arg);
 	(void)smtp_parse_xclient(arg, &h->xclient);
+	s->greeting = true;
 	smtp_put(&login, v[SMTP_X_LOGIN]);
 	s->login_n = login.n;
 	s->login_by = SMTP_BY_NONE;
@@ -5797,7 +5849,7 @@ after_xclient(struct smtp_session *s, struct smtp_host *h,
 	smtp_put(&helo, v[SMTP_X_HELO]);
 	s->helo_n = helo.n;
 	s->helo_told = s->helo_n > 0;
-	return SAY_GREETING;
+	return ask(s, SMTP_CONNECT);
 }
 
 static unsigned
@@ -5809,11 +5861,10 @@ command_do(struct smtp_session *s, struct smtp_host *h, enum verb verb,
 
 	switch (verb) {
 	case VERB_HELO:
-		return lmtp ? SAY_HELO_LMTP : do_helo(s, t, arg, false);
 	case VERB_EHLO:
-		return lmtp ? SAY_HELO_LMTP : do_helo(s, t, arg, true);
+		return lmtp ? SAY_HELO_LMTP : do_helo(s, h, arg);
 	case VERB_LHLO:
-		return lmtp ? do_helo(s, t, arg, true) : SAY_LHLO;
+		return lmtp ? do_helo(s, h, arg) : SAY_LHLO;
 	case VERB_STARTTLS:
 		return do_starttls(s, t);
 	case VERB_AUTH:
@@ -5834,6 +5885,9 @@ command_do(struct smtp_session *s, struct smtp_host *h, enum verb verb,
 		return bye(s, SAY_BYE, SMTP_END_QUIT);
 	case VERB_VRFY:
 		return do_vrfy(s, h, arg);
+	case VERB_ETRN:
+		h->arg = arg;
+		return ask(s, SMTP_ETRN);
 	case VERB_HELP:
 		return !t->terminal ? SAY_HELP : verb_find(arg) == VERB_NONE ?
 		    SAY_HELPS : SAY_HELP_OF;
@@ -5850,6 +5904,10 @@ command_run(struct smtp_session *s, struct smtp_host *h, enum verb verb,
 
 	if (verb == VERB_NONE)
 		return SAY_UNKNOWN;
+	/* a chunk is read, whatever is thought of it */
+	if (s->barred && verb != VERB_QUIT && verb != VERB_XCLIENT &&
+	    verb != VERB_BDAT)
+		return SAY_BARRED;
 	if (!required_met(s, &h->terms, c->need))
 		return say_required(&h->terms);
 	if (c->arg == ARG_NONE && arg.n > 0)
@@ -5946,18 +6004,34 @@ command_line(struct smtp_session *s, struct smtp_host *h)
 	return command_run(s, h, (enum verb)s->verb, arg);
 }
 
+/* A greeting, and what is said of HELO and its kin, have no enhanced code
+ * (RFC 2034, 4). */
+static bool
+is_plain(const struct smtp_session *s)
+{
+	const struct slice text = said(s, s->say);
+	const bool helo = s->verb == VERB_HELO || s->verb == VERB_EHLO ||
+	    s->verb == VERB_LHLO;
+
+	return scan_enhanced(drop(text, 4)) > 0 &&
+	    (s->greeting || (helo && !smtp_is(take(text, 3), "421")));
+}
+
 /* the reply that is due, with what can vary in it */
 static void
 command_reply(struct smtp_session *s, struct smtp_host *h)
 {
 	struct slice line = heard(s), verb = { line.p, 0 }, arg = verb;
+	const struct slice text = said(s, s->say);
+	const bool plain = is_plain(s);
 
 	(void)smtp_parse_command(line, &verb, &arg);
 	if (s->say == SAY_EHLO)
 		put_extensions(h);
 	if (s->say == SAY_HELPS)
 		put_helps(s, h);
-	smtp_put(&h->out, said(s, s->say));
+	smtp_put(&h->out, take(text, plain ? 3 : text.n));
+	smtp_put(&h->out, drop(text, plain ? codes_of(text).n : text.n));
 	switch (s->say) {
 	case SAY_GREETING:
 		smtp_put(&h->out, h->terms.hostname);
@@ -5990,7 +6064,7 @@ command_reply(struct smtp_session *s, struct smtp_host *h)
 	}
 	smtp_puts(&h->out, "\r\n");
 	s->say = SAY_NONE;
-	s->noted = false;
+	s->noted = s->greeting = false;
 }
 
 /* Say what is due: a refusal is noted before, and one error too many is said
@@ -6623,12 +6697,17 @@ static unsigned
 after(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 {
 	switch (s->asked) {
+	case SMTP_HELO:
+		return after_helo(s, answer);
 	case SMTP_SENDER:
 		return after_sender(s, h, answer);
 	case SMTP_RCPT:
 		return after_rcpt(s, h, answer);
 	case SMTP_VRFY:
 		return answer == SMTP_YES ? SAY_VRFY : say_answer(s, answer);
+	case SMTP_ETRN:
+		return answer == SMTP_YES ? SAY_NOT_DONE :
+		    say_answer(s, answer);
 	case SMTP_STARTTLS:
 		return after_starttls(s, answer);
 	case SMTP_XCLIENT:
@@ -6683,6 +6762,9 @@ take_answer(struct smtp_session *s, struct smtp_host *h,
 		if (answer != SMTP_YES || !has_room(h))
 			gone(s);
 		return SMTP_NOTHING;
+	case SMTP_CONNECT:
+		s->say = (unsigned char)after_connect(s, answer);
+		return SMTP_NOTHING;
 	case SMTP_BEGIN:
 		return after_begin(s, h, answer);
 	case SMTP_STORE:
@@ -6700,7 +6782,7 @@ take_answer(struct smtp_session *s, struct smtp_host *h,
 	}
 }
 
-static void
+static enum smtp_ask
 start(struct smtp_session *s, const struct smtp_terms *t)
 {
 	s->at = SMTP_AT_OPENING;
@@ -6708,8 +6790,9 @@ start(struct smtp_session *s, const struct smtp_terms *t)
 	s->newline = t->by_hand && (t->terminal || !t->strict) ?
 	    NEWLINE_UNKNOWN : NEWLINE_CRLF;
 	s->failed = SMTP_YES;
-	s->fate = s->all = SAY_NONE;
-	s->say = SAY_GREETING;
+	s->say = s->fate = s->all = SAY_NONE;
+	s->greeting = true;
+	return SMTP_CONNECT;
 }
 
 enum smtp_ask
@@ -6719,7 +6802,7 @@ smtp_next(struct smtp_session *s, struct smtp_host *h, enum smtp_reply answer)
 
 	h->secret = false;
 	if (s->asked == SMTP_NOTHING)
-		start(s, &h->terms);
+		next = start(s, &h->terms);
 	else
 		next = take_answer(s, h, answer);
 	while (next == SMTP_NOTHING)

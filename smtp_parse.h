@@ -980,6 +980,7 @@ enum smtp_status smtp_parse_policy(struct slice in, struct smtp_policy *p);
 void smtp_put_words(struct smtp_text *t, struct slice s);
 
 struct smtp_question {		/* empty: not known, or there is none */
+	struct slice	 state;		/* "RCPT" */
 	bool		 local;		/* the client is a program of this
 					 * machine: 127.0.0.1, localhost */
 	struct slice	 protocol;	/* "ESMTP" */
@@ -990,9 +991,12 @@ struct smtp_question {		/* empty: not known, or there is none */
 	struct slice	 server_port;
 	struct slice	 helo;
 	struct slice	 sender;
-	struct slice	 recipient;
+	struct slice	 recipient;	/* the only one */
+	uint64_t	 recipients;	/* how many; 0 before DATA */
 	struct slice	 instance;	/* a name of the message */
-	uint64_t	 size;		/* as declared; 0 if it was not */
+	uint64_t	 size;		/* as declared, 0 if it was not; at its
+					 * end what it is */
+	struct slice	 etrn;		/* what ETRN asks for */
 	struct slice	 login_method;
 	struct slice	 login;
 	struct slice	 tls_version;
@@ -1002,7 +1006,7 @@ struct smtp_question {		/* empty: not known, or there is none */
 /*
  * smtp_put_question(t, q)
  *
- * Append what a policy server is asked about a recipient: all attributes that
+ * Append what a policy server is asked at a step: all attributes that
  * Postfix sends, and an empty line (SMTPD_POLICY_README); what we can't know of
  * them is empty, or 0.
  * Whatever a value is, it is one value: a control octet in it is written as
@@ -1270,7 +1274,8 @@ enum smtp_kind {		/* of a value, and what to points at */
 	SMTP_KIND_SIZE,		/* uint64_t: as smtp_parse_size has it */
 	SMTP_KIND_ONE,		/* unsigned: a bit, by the place of the one of
 				 * words that was chosen; 0: none */
-	SMTP_KIND_SOME,		/* unsigned: a bit for each that was */
+	SMTP_KIND_SOME,		/* unsigned: a bit for each that was; several
+				 * have commas between */
 	SMTP_KIND_DELIMITER,	/* char: see smtp_is_delimiter; 0: none */
 	/* const char *: the value as it was given; NULL: none was */
 	SMTP_KIND_TEXT,		/* not empty */
@@ -1309,8 +1314,7 @@ const char *smtp_option_set(const struct smtp_option *o, const char *value,
 /*
  * smtp_option_get(o, t, value)
  *
- * Tell the value that holds, so that smtp_option_set would take it (of
- * SMTP_KIND_SOME they are several).
+ * Tell the value that holds, so that smtp_option_set would take it.
  *
  * t:       empty room for 20 octets and for words.
  * value:   set if it is true: it points into t, or is the text itself.
@@ -1649,7 +1653,8 @@ void smtp_put_file(struct smtp_text *t, bool new, struct slice id,
  * 		} else if (ask == SMTP_FINISH) {
  * 			n = write(3, mail, sizeof(mail) - h.room.n);
  * 			answer = n == h.room.p - mail ? SMTP_YES : SMTP_NO_ROOM;
- * 		} else if (ask == SMTP_SENDER || ask == SMTP_RCPT ||
+ * 		} else if (ask == SMTP_CONNECT || ask == SMTP_HELO ||
+ * 		    ask == SMTP_SENDER || ask == SMTP_RCPT ||
  * 		    (ask == SMTP_STORE && h.room.n > 1)) {
  * 			answer = SMTP_YES;
  * 		}
@@ -1693,9 +1698,16 @@ enum smtp_ask {			/* behind the colon: what SMTP_YES says */
 	SMTP_PAUSE,	/* h->user or his password was wrong: send all of out,
 			 * wait a second.  It is over */
 	SMTP_NOTE,	/* no question, a log's: see enum smtp_note */
+	SMTP_CONNECT,	/* somebody is there, or, behind XCLIENT, somebody
+			 * else: he may go on.  All else is said instead of
+			 * the greeting, and then he may say no more than QUIT
+			 * (3.1), or XCLIENT */
+	SMTP_HELO,	/* h->arg is his name, of HELO, EHLO or LHLO: he may be
+			 * called so, and all that he said before is over */
 	SMTP_SENDER,	/* h->path, empty for <>, with h->mail: it may send */
 	SMTP_RCPT,	/* h->path: it is kept as recipient s->rcpts */
 	SMTP_VRFY,	/* h->path: it may exist */
+	SMTP_ETRN,	/* h->arg: it may be asked for; there is no queue */
 	SMTP_BEGIN,	/* a message comes: h->room is set, 2 octets or more */
 	SMTP_STORE,	/* h->stored, octets that lie in the room: they were
 			 * taken, and h->room is set anew, 2 octets or more */
@@ -1802,7 +1814,8 @@ struct smtp_host {		/* what a session sees of it: all pointers */
 					 * as long as this; told is empty */
 	size_t		 wrong;		/* REFUSED: octets of the line in front
 					 * of what is wrong in it; or NOWHERE */
-	struct slice	 arg;		/* of MAIL, RCPT, XCLIENT */
+	bool		 esmtp;		/* HELO: it was EHLO or LHLO */
+	struct slice	 arg;		/* of HELO, MAIL, RCPT, ETRN, XCLIENT */
 	struct slice	 said;		/* a reply, without its line end */
 	struct slice	 to;		/* RCPT's address, if it had one */
 	struct slice	 stored;
@@ -1894,6 +1907,8 @@ struct smtp_session {		/* for all to read, smtp_next() to write */
 	unsigned char	 failed;	/* the first refusal of the message */
 	unsigned char	 fate;		/* what came of it, for FORGET */
 	unsigned char	 all;		/* what each recipient is told */
+	bool		 greeting;	/* is due, or what is said instead */
+	bool		 barred;	/* all but QUIT is refused */
 	bool		 helo_told;	/* by XCLIENT: the proxy's own does
 					 * not replace it */
 	bool		 heard;		/* a whole line is in line */

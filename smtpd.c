@@ -135,6 +135,10 @@ static pid_t own_pid;
 /* bits, as --log's words set them */
 enum log_where { TO_FIND_OUT, TO_STDERR = 1, TO_SYSLOG = 2, TO_NOWHERE = 4 };
 
+/* where a policy server is asked; bits, as --policy-states' words set them */
+enum policy_state { AT_CONNECT, AT_EHLO, AT_MAIL, AT_RCPT, AT_DATA, AT_END,
+    AT_VRFY, AT_ETRN };
+
 static struct slice domains[DOMAINS_MAX];
 static struct smtp_words policy_program, auth_program;
 
@@ -148,6 +152,7 @@ static struct {
 	const char	*spool;
 	const char	*sync;		/* NULL: no */
 	const char	*policy;	/* NULL: none */
+	unsigned	 policy_states;	/* bits, of enum policy_state */
 	unsigned char	 policy_ip[16];
 	unsigned	 policy_port;	/* 0: no address, a path */
 	const char	*auth;		/* NULL: none */
@@ -2261,7 +2266,7 @@ static struct {
 	struct smtp_text prepended;	/* header fields of the policy's */
 	char		 prepended_text[PREPENDED_MAX];
 	uint64_t	 size;		/* as MAIL said; 0: it did not */
-	char		 instance[64];	/* its number, for a policy server */
+	uint64_t	 number;	/* of those in this session */
 	char		 pool[POOL_SIZE];	/* the addresses */
 	size_t		 used;
 	int64_t		 first;		/* when the first was accepted */
@@ -2590,8 +2595,28 @@ envelope_clear(void)
 	envelope.used = 0;
 	envelope.sender = smtp_slice("");
 	envelope.prepended.n = 0;
+	envelope.size = 0;
+	envelope.number++;
 	logged.id = smtp_slice("");
 	logged.mailbox = NULL;
+}
+
+/* A name for the message that is under way, or comes next, for a policy server
+ * that is asked about it more than once. */
+static struct slice
+envelope_instance(char buf[64])
+{
+	static int64_t session_began;
+	struct smtp_text t = { buf, 64, 0, false };
+
+	if (session_began == 0)
+		session_began = time(NULL);
+	smtp_put_number(&t, (uint64_t)own_pid);
+	smtp_puts(&t, ".");
+	smtp_put_number(&t, (uint64_t)session_began);
+	smtp_puts(&t, ".");
+	smtp_put_number(&t, envelope.number);
+	return smtp_written(&t);
 }
 
 /* The head of the file's name, and the mail's ID. */
@@ -3442,62 +3467,22 @@ domain_of(const struct smtp_path *path)
 }
 
 static enum smtp_reply
-answer_sender(void)
-{
-	static uint64_t counter;
-	const struct smtp_path *path = &host.path;
-
-	if (host.mail.has_size && !room_for(host.mail.size))
-		return SMTP_NO_ROOM;
-	if (path->local.n > 0 && !envelope_keep(path->local, domain_of(path),
-	    &envelope.sender))
-		return SMTP_BAD_ADDRESS;
-	if (delivery->find(NULL) != SMTP_YES) {
-		envelope_clear();
-		return SMTP_UNFIT;
-	}
-	if (host.dsn)
-		log_noted(LOG_INFO, "dsn-ignored", "what", host.arg);
-	envelope.each = session.each;
-	envelope.size = host.mail.has_size ? host.mail.size : 0;
-	(void)snprintf(envelope.instance, sizeof(envelope.instance),
-	    "%ld.%lld.%llu", (long)own_pid, (long long)time(NULL),
-	    (unsigned long long)++counter);
-	envelope.prepended = SMTP_TEXT(envelope.prepended_text);
-	return SMTP_YES;
-}
-
-/* May mail go to this address? */
-static enum smtp_reply
-check_rcpt(const struct smtp_path *path, struct slice domain)
-{
-	enum smtp_reply found = SMTP_YES;
-
-	if (path->second_at && peer_relays())
-		return SMTP_BAD_ADDRESS;
-	if (!peer_relays() && smtp_relays(path->local))
-		return SMTP_NOT_OURS;
-	if (path->domain.n > 0)
-		found = domain_find(domain);
-	if (found == SMTP_NOT_OURS && peer_relays())
-		return SMTP_YES;
-	return found == SMTP_YES ? user_find(path->local, domain) : found;
-}
-
-static enum smtp_reply
 policy_silent(void)
 {
 	return smtp_own(&session, smtp_slice("451"), smtp_slice("4.3.5"),
 	    smtp_slice("The policy server is silent, try again later"));
 }
 
-/* What the policy server's word comes to. */
+/* What the policy server's word comes to.  A field is for a message that has
+ * begun, and is not complete. */
 static enum smtp_reply
-policy_obey(const struct smtp_policy *p)
+policy_obey(enum policy_state at, const struct smtp_policy *p)
 {
+	const bool field = at == AT_MAIL || at == AT_RCPT || at == AT_DATA;
 	char enhanced[] = "4.7.1";
 
-	switch (p->action) {
+	switch (p->action == SMTP_PREPEND && !field ? SMTP_OTHER :
+	    p->action) {
 	case SMTP_REFUSE:
 		enhanced[0] = p->code.p[0];
 		return smtp_own(&session, p->code, p->enhanced.n > 0 ?
@@ -3521,26 +3506,37 @@ policy_obey(const struct smtp_policy *p)
 	return SMTP_YES;
 }
 
-/* The policy server comes last. */
+/* Ask it about the step that the session is at. */
 static enum smtp_reply
-check_policy(struct slice recipient)
+policy_about(enum policy_state at, struct slice recipient)
 {
+	static const char states[][15] = { "CONNECT", "EHLO", "MAIL", "RCPT",
+	    "DATA", "END-OF-MESSAGE", "VRFY", "ETRN" };
 	static const char methods[][6] = { [SMTP_BY_PLAIN] = "PLAIN",
 	    [SMTP_BY_LOGIN] = "LOGIN" };
+	const bool names = at == AT_EHLO;
+	const bool esmtp = names ? host.esmtp : session.esmtp;
+	char instance[64];
 	const struct smtp_question q = {
+		.state = smtp_slice(!names || !conf.lmtp ? names && !esmtp ?
+		    "HELO" : states[at] : "LHLO"),
 		.local = peer.local,
 		.protocol = smtp_slice(conf.lmtp ? "LMTP" :
-		    session.esmtp ? "ESMTP" : "SMTP"),
+		    esmtp ? "ESMTP" : "SMTP"),
 		.address = peer.address,
 		.name = peer.name,
 		.port = peer.port,
 		.server = peer.server,
 		.server_port = peer.server_port,
-		.helo = { session.helo, session.helo_n },
+		.helo = names ? host.arg : (struct slice){ session.helo,
+		    session.helo_n },
 		.sender = envelope.sender,
 		.recipient = recipient,
-		.instance = smtp_slice(envelope.instance),
-		.size = envelope.size,
+		.recipients = at == AT_DATA || at == AT_END ? envelope.rcpts :
+		    0,
+		.instance = envelope_instance(instance),
+		.size = at == AT_END ? session.data.octets : envelope.size,
+		.etrn = at == AT_ETRN ? host.arg : smtp_slice(""),
 		.login_method = smtp_slice(methods[session.login_by]),
 		.login = peer.login,
 		.tls_version = peer.tls_version,
@@ -3549,8 +3545,6 @@ check_policy(struct slice recipient)
 	struct smtp_policy p;
 	enum smtp_reply answer;
 
-	if (conf.policy == NULL)
-		return SMTP_YES;
 	if (peer.address.n == 0 && !peer.local) {
 		if (!policy.told)
 			log_fault("policy: not asked about a client without "
@@ -3561,7 +3555,63 @@ check_policy(struct slice recipient)
 	answer = net_flush() ? policy_ask(&q, &p) : SMTP_GONE;
 	if (answer == SMTP_FAULT)
 		return policy_silent();
-	return answer == SMTP_YES ? policy_obey(&p) : answer;
+	return answer == SMTP_YES ? policy_obey(at, &p) : answer;
+}
+
+/* It comes last, and not at every step. */
+static enum smtp_reply
+check_policy(enum policy_state at, struct slice recipient)
+{
+	return conf.policy != NULL && (conf.policy_states & 1U << at) != 0 ?
+	    policy_about(at, recipient) : SMTP_YES;
+}
+
+/* The same of the message, and of its recipient, if it has one only. */
+static enum smtp_reply
+check_message(enum policy_state at)
+{
+	return check_policy(at, envelope.rcpts == 1 ?
+	    smtp_rcpt_address(&envelope.rcpt[0]) : smtp_slice(""));
+}
+
+static enum smtp_reply
+answer_sender(void)
+{
+	const struct smtp_path *path = &host.path;
+	enum smtp_reply answer = SMTP_UNFIT;
+
+	if (host.mail.has_size && !room_for(host.mail.size))
+		return SMTP_NO_ROOM;
+	if (path->local.n > 0 && !envelope_keep(path->local, domain_of(path),
+	    &envelope.sender))
+		return SMTP_BAD_ADDRESS;
+	envelope.each = session.each;
+	envelope.size = host.mail.has_size ? host.mail.size : 0;
+	envelope.prepended = SMTP_TEXT(envelope.prepended_text);
+	if (delivery->find(NULL) == SMTP_YES)
+		answer = check_policy(AT_MAIL, smtp_slice(""));
+	if (answer != SMTP_YES)
+		envelope_clear();
+	else if (host.dsn)
+		log_noted(LOG_INFO, "dsn-ignored", "what", host.arg);
+	return answer;
+}
+
+/* May mail go to this address? */
+static enum smtp_reply
+check_rcpt(const struct smtp_path *path, struct slice domain)
+{
+	enum smtp_reply found = SMTP_YES;
+
+	if (path->second_at && peer_relays())
+		return SMTP_BAD_ADDRESS;
+	if (!peer_relays() && smtp_relays(path->local))
+		return SMTP_NOT_OURS;
+	if (path->domain.n > 0)
+		found = domain_find(domain);
+	if (found == SMTP_NOT_OURS && peer_relays())
+		return SMTP_YES;
+	return found == SMTP_YES ? user_find(path->local, domain) : found;
 }
 
 static enum smtp_reply
@@ -3585,7 +3635,7 @@ answer_rcpt(void)
 	};
 	answer = delivery->find(r);
 	if (answer == SMTP_YES)
-		answer = check_policy(address);
+		answer = check_policy(AT_RCPT, address);
 	if (answer != SMTP_YES) {
 		envelope.used -= address.n;
 		return answer;
@@ -3603,10 +3653,17 @@ static enum smtp_reply
 answer_vrfy(void)
 {
 	const struct slice domain = domain_of(&host.path);
+	char buf[SMTP_MAILBOX_MAX];
+	struct smtp_text address = SMTP_TEXT(buf);
+	enum smtp_reply answer = SMTP_YES;
 
-	if (host.path.domain.n > 0 && domain_find(domain) != SMTP_YES)
-		return SMTP_YES;
-	return user_find(host.path.local, domain);
+	if (host.path.domain.n == 0 || domain_find(domain) == SMTP_YES)
+		answer = user_find(host.path.local, domain);
+	smtp_put(&address, host.path.local);
+	smtp_puts(&address, "@");
+	smtp_put(&address, domain);
+	return answer == SMTP_YES ? check_policy(AT_VRFY,
+	    smtp_written(&address)) : answer;
 }
 
 /* Room for the next octets; what is put in front of the first must find some,
@@ -3633,7 +3690,9 @@ answer_begin(void)
 	net.since = now_ms();
 	net.from = net.received;
 	message_new_id();
-	message.outcome = delivery_begin();
+	message.outcome = check_message(AT_DATA);
+	if (message.outcome == SMTP_YES)
+		message.outcome = delivery_begin();
 	message_room();
 	return message.outcome;
 }
@@ -3733,10 +3792,15 @@ answer_finish(void)
 	if (!net_flush())
 		return SMTP_GONE;
 	(void)show(now_ms());
+	if (o != SMTP_YES && boxes_tell())
+		o = SMTP_EACH;
+	if (o == SMTP_YES)
+		o = worsen(&message.outcome, check_message(AT_END));
+	/* the reply to a dot is no 421 of ours: that comes behind it */
+	if (o == SMTP_SHUTDOWN)
+		o = SMTP_FAULT;
 	if (o == SMTP_YES)
 		o = worsen(&message.outcome, delivery_commit());
-	else if (boxes_tell())
-		o = SMTP_EACH;
 	return o == SMTP_EACH ? o : outcome_in(o, rcpt_words(envelope.rcpt));
 }
 
@@ -3880,6 +3944,12 @@ session_answer(enum smtp_ask ask)
 		return net_flush() ? answer_pause() : SMTP_GONE;
 	case SMTP_NOTE:
 		return answer_note();
+	case SMTP_CONNECT:
+		return check_policy(AT_CONNECT, smtp_slice(""));
+	case SMTP_HELO:
+		return check_policy(AT_EHLO, smtp_slice(""));
+	case SMTP_ETRN:
+		return check_policy(AT_ETRN, smtp_slice(""));
 	case SMTP_SENDER:
 		return answer_sender();
 	case SMTP_RCPT:
@@ -4453,6 +4523,9 @@ static const struct smtp_option options[] = {
 	    .help = "where mail waits for a program ($TMPDIR, /tmp)" },
 	{ 'p', "policy", "WHERE", SMTP_KIND_SERVER, &conf.policy,
 	    .help = "ask a policy server: path, ADDRESS:PORT, program" },
+	{ 0, "policy-states", "LIST", SMTP_KIND_SOME, &conf.policy_states,
+	    .words = "connect ehlo mail rcpt data end-of-message vrfy etrn",
+	    .help = "at these steps, a comma between (rcpt)" },
 	{ 'a', "auth", "PROGRAM", SMTP_KIND_TEXT, &conf.auth,
 	    .help = "offer AUTH, checked by a checkpassword program" },
 	{ 0, "auth-clear", "NETS", SMTP_KIND_NETS, &conf.auth_clear,
@@ -4776,6 +4849,8 @@ conf_finish(void)
 	conf.normalize = (conf.newline & 2) != 0;
 	conf.require_tls = (conf.require & 1) != 0;
 	conf.require_auth = (conf.require & 2) != 0;
+	if (conf.policy != NULL && conf.policy_states == 0)
+		conf.policy_states = 1U << AT_RCPT;
 	if (conf.hostname == NULL)
 		conf.hostname = conf_hostname();
 	conf.no_domain = conf.domains == 0 && !conf.relay && !peer.by_hand &&
@@ -5011,6 +5086,8 @@ test_warnings(void)
 		    "its value is none, and is ignored");
 	if (!conf.no_domain && strchr(conf.hostname, '.') == NULL)
 		test_warn("hostname", conf.hostname, "has no dot");
+	if (conf.policy_states != 0 && conf.policy == NULL)
+		test_warn("--policy-states without --policy", NULL, NULL);
 	if (conf.auth_clear != NULL && conf.auth == NULL)
 		test_warn("--auth-clear without --auth", NULL, NULL);
 	if (conf.require_auth && conf.auth == NULL)

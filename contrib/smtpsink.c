@@ -260,7 +260,10 @@ answer_of(struct client *c)
 		return enough() ? SMTP_SHUTDOWN : mail_address(c);
 	case SMTP_RCPT:
 		return mail_address(c);
+	case SMTP_CONNECT:
+	case SMTP_HELO:
 	case SMTP_VRFY:
+	case SMTP_ETRN:
 	case SMTP_PASSWORD:
 		return SMTP_YES;
 	case SMTP_BEGIN:

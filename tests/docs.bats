@@ -73,7 +73,7 @@ section() {
 		esac
 		ok=no
 		# whatever kind of value it takes, one of these is one
-		for v in '' 1 off box a.example list '*' reject tls auth \
+		for v in '' 1 off box a.example list '*' reject tls auth rcpt \
 		    /bin/true 127.0.0.1:25; do
 			printf '%s\n' "$o${v:+ $v}" >conf
 			status=0

@@ -56,7 +56,9 @@ install_in() {
 		  quota = maildir:User quota
 		  quota_rule = *:storage=100K
 		}
+		!include dovecot-quota.conf
 	C
+	cp "$CONTRIB/dovecot-quota.conf" "$1/etc/dovecot/"
 }
 
 # accounts: who is in the machine, and what is theirs
@@ -974,6 +976,89 @@ postgrey_there() {
 	eventually again
 	[ "$(in_box $BOXES/alice)" = 1 ]
 	inside pkill postgrey
+}
+
+@test "with-quota-status: Dovecot says at RCPT who has no room, and who is nobody" {
+	machine dovecot
+	dovecot_runs
+	more=(--maildir "$BOXES/{user}")
+	inside bash -c 'mkdir -p /srv/alice/Maildir/{new,cur,tmp}
+	    head -c 150000 /dev/zero | tr "\0" x >/srv/alice/Maildir/new/1
+	    chown -R smtpd:smtpd /srv/alice'
+	hand_over with-quota-status alice@example.org bob@example.org nosuch@example.org
+	inside rm -r /srv/alice/Maildir
+	[ "$(full_codes)" = '220 250 250/2.1.0 452/4.2.2 250/2.1.5 550/5.1.1 354 250/2.0.0 221/2.0.0' ]
+	grep -q '^452 4.2.2 Mailbox is full' out
+	got $BOXES/bob bob@example.org
+}
+
+# answers PORT-OR-PATH: in the machine
+answers() {
+	case $1 in
+	/*)	inside test -S "$1" ;;
+	*)	inside bash -c "(exec 9<>/dev/tcp/127.0.0.1/$1) 2>/dev/null" ;;
+	esac
+}
+
+@test "with-policyd-rate-limit: who logs in may send two mails, and no third" {
+	local i
+	machine policyd-rate-limit
+	sed -e 's/- \[10, 60\].*/- [2, 60]/; s/^user:.*/user: root/; s/^group:.*/group: root/' \
+	    -e 's,/var/run/policyd-rate-limit,/run,; s,/var/lib/policyd-rate-limit,/run,' \
+	    /etc/policyd-rate-limit.yaml |
+	    inside sh -c 'mkdir -p /var/spool/postfix/ratelimit; cat >/run/limits.yaml'
+	inside policyd-rate-limit --file /run/limits.yaml >/dev/null 2>&1 3>&- </dev/null &
+	background=$!
+	eventually answers /var/spool/postfix/ratelimit/policy
+	more=(--maildir "$BOXES/{user}" --auth /bin/true --secured)
+	a_letter
+	for i in 250/2.1.5 250/2.1.5 450/4.7.1; do
+		letter_to alice@example.org |
+		    sed $'s/^MAIL/AUTH PLAIN AG1lAHB3\\r\\n&/' >in
+		run_recipe with-policyd-rate-limit --domain example.org "${more[@]}"
+		[[ $(full_codes) = *" 235/2.7.0 250/2.1.0 $i "* ]]
+	done
+	grep -q '^450 4.7.1 Rate limit reach' out
+	inside pkill -f policyd-rate-limit
+	[ "$(in_box $BOXES/alice)" = 2 ]
+}
+
+@test "with-postfwd: each of its rules is asked at its step" {
+	machine postfwd
+	local postfwd
+	postfwd=$(readlink -f "$(command -v postfwd)")
+	inside sh -c 'mkdir -p /etc/postfix; cat >/etc/postfix/postfwd.cf' \
+	    <"$CONTRIB/postfwd.cf"
+	inside "$postfwd" --daemon --file=/etc/postfix/postfwd.cf --interface=127.0.0.1 \
+	    --port=10040 --user=root --group=root --pidfile=/run/postfwd.pid \
+	    >/dev/null 2>&1 3>&- </dev/null
+	eventually answers 10040
+	inside install -d -o smtpd $BOXES/root
+	more=(--maildir "$BOXES/{user}")
+	as+=(env PROTO=TCP TCPREMOTEIP=192.0.2.66)
+	hand_over with-postfwd alice@example.org
+	[[ $(codes) = '521 503 '* ]]
+	as[-1]=TCPREMOTEIP=192.0.2.7
+	hand_over with-postfwd alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	[ "$(in_box $BOXES/alice)" = 1 ]
+	# and now what each of the others refuses
+	{
+		printf '%s\r\n' 'EHLO localhost' 'EHLO c.example' 'MAIL FROM:<a@invalid>' \
+		    'MAIL FROM:<>' 'RCPT TO:<root@example.org>' \
+		    'RCPT TO:<alice@example.org>' RSET 'MAIL FROM:<a@c.example>'
+		printf 'RCPT TO:<alice@example.org>\r\n%.0s' {1..20}
+		printf '%s\r\n' DATA 'MAIL FROM:<a@c.example>' \
+		    'RCPT TO:<alice@example.org>' 'RCPT TO:<bob@example.org>' DATA
+		yes "$(printf 'x%.0s' {1..98})"$'\r' | head -n 100000
+		printf '.\r\nQUIT\r\n'
+	} >in
+	run_recipe with-postfwd --domain example.org "${more[@]}" >/dev/null
+	inside pkill -f postfwd
+	full_codes | sed 's/\(250.2.1.5 \)\{20\}/20 /' | diff - <(echo 220 554 250 \
+	    550/5.1.8 250/2.1.0 554/5.7.1 250/2.1.5 250/2.0.0 250/2.1.0 20 450/4.7.1 \
+	    250/2.1.0 250/2.1.5 250/2.1.5 354 552/5.3.4 221/2.0.0)
+	[ "$(in_box $BOXES/alice)" = 1 ]
 }
 
 @test "policy.conf: the strict unit asks postgrey" {

@@ -279,16 +279,16 @@ load parse
 
 @test "question: the attributes of Postfix, each on one line, and an empty line" {
 	local head='request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n'
-	local tail='encryption_keysize=0\nqueue_id=\netrn_domain=\nstress=\nsasl_sender=\nccert_subject=\nccert_issuer=\nccert_fingerprint=\nccert_pubkey_fingerprint=\npolicy_context=\n\n'
+	local tail='stress=\nsasl_sender=\nccert_subject=\nccert_issuer=\nccert_fingerprint=\nccert_pubkey_fingerprint=\npolicy_context=\n\n'
 	printf '%s\t%s\t%s\n' \
 	    '|192.0.2.7|c.example|4321|h.example|a@c.example|u@example.org|me' \
-	    "${head}client_address=192.0.2.7\\nclient_name=c.example\\nclient_port=4321\\nreverse_client_name=c.example\\nserver_address=192.0.2.7\\nserver_port=4321\\nhelo_name=h.example\\nsender=a@c.example\\nrecipient=u@example.org\\nrecipient_count=0\\ninstance=1.2.3\\nsize=2\\nsasl_method=PLAIN\\nsasl_username=me\\nencryption_protocol=\\nencryption_cipher=c.example\\n$tail" \
+	    "${head}client_address=192.0.2.7\\nclient_name=c.example\\nclient_port=4321\\nreverse_client_name=c.example\\nserver_address=192.0.2.7\\nserver_port=4321\\nhelo_name=h.example\\nsender=a@c.example\\nrecipient=u@example.org\\nrecipient_count=0\\ninstance=1.2.3\\nsize=2\\nsasl_method=PLAIN\\nsasl_username=me\\nencryption_protocol=\\nencryption_cipher=c.example\\nencryption_keysize=0\\nqueue_id=\\netrn_domain=4321\\n$tail" \
 	    'all that is known' \
 	    '|||||||' \
-	    "${head}client_address=\\nclient_name=unknown\\nclient_port=unknown\\nreverse_client_name=unknown\\nserver_address=\\nserver_port=\\nhelo_name=\\nsender=\\nrecipient=\\nrecipient_count=0\\ninstance=1.2.3\\nsize=0\\nsasl_method=PLAIN\\nsasl_username=\\nencryption_protocol=\\nencryption_cipher=\\n$tail" \
+	    "${head}client_address=\\nclient_name=unknown\\nclient_port=unknown\\nreverse_client_name=unknown\\nserver_address=\\nserver_port=\\nhelo_name=\\nsender=\\nrecipient=\\nrecipient_count=0\\ninstance=1.2.3\\nsize=0\\nsasl_method=PLAIN\\nsasl_username=\\nencryption_protocol=\\nencryption_cipher=\\nencryption_keysize=0\\nqueue_id=\\netrn_domain=\\n$tail" \
 	    'nothing is' \
 	    'yes|::1|n||a\nb\x7f|a=b|\xc3\xa4|\x00' \
-	    "${head}client_address=127.0.0.1\\nclient_name=localhost\\nclient_port=unknown\\nreverse_client_name=localhost\\nserver_address=::1\\nserver_port=\\nhelo_name=a?b?\\nsender=a=b\\nrecipient=\\xc3\\xa4\\nrecipient_count=0\\ninstance=1.2.3\\nsize=1\\nsasl_method=PLAIN\\nsasl_username=?\\nencryption_protocol=yes\\nencryption_cipher=n\\n$tail" \
+	    "${head}client_address=127.0.0.1\\nclient_name=localhost\\nclient_port=unknown\\nreverse_client_name=localhost\\nserver_address=::1\\nserver_port=\\nhelo_name=a?b?\\nsender=a=b\\nrecipient=\\xc3\\xa4\\nrecipient_count=3\\ninstance=1.2.3\\nsize=1\\nsasl_method=PLAIN\\nsasl_username=?\\nencryption_protocol=yes\\nencryption_cipher=n\\nencryption_keysize=0\\nqueue_id=\\netrn_domain=\\n$tail" \
 	    'of this machine, and control octets' |
 	    "$DRIVER" put-question
 }

@@ -203,7 +203,9 @@ load parse
 		one|a		=a		a word
 		one|a|cc	=cc		the last one counts
 		some|a		=a		of several
-		some|cc|a|cc	=a cc		each, once
+		some|cc|a|cc	=a,cc		each, once
+		some|cc,a	=a,cc		several at once
+		some|a|b,cc	=a,b,cc		and more
 		delimiter	=		none
 		delimiter|+	=+		an octet
 		delimiter|+|\e	=		taken back
@@ -231,6 +233,9 @@ load parse
 		size|5K			out of range: 0 to 4096; =0	too much
 		size|x			not a size; =0			none
 		one|a|b c		none of these: a b cc; =a	two words
+		one|a,b			none of these: a b cc; none	two of one
+		some|a|b,x,cc		none of these: a b cc; =a	one of several
+		some|,			none of these: a b cc; none	none of several
 		one|A			none of these: a b cc; none	another case
 		one|c			none of these: a b cc; none	half of one
 		one|\e			none of these: a b cc; none	nothing

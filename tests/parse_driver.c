@@ -2236,11 +2236,12 @@ put_question(struct smtp_text *t, struct slice in)
 	if (parts(in, part) != PARTS)
 		die("not eight parts");
 	smtp_put_question(t, &(struct smtp_question){
-	    .local = part[0].n > 0, .protocol = smtp_slice("ESMTP"),
+	    .state = smtp_slice("RCPT"), .local = part[0].n > 0, .protocol = smtp_slice("ESMTP"),
 	    .address = part[1], .name = part[2], .port = part[3],
 	    .server = part[1], .server_port = part[3], .helo = part[4],
 	    .sender = part[5], .recipient = part[6],
 	    .instance = smtp_slice("1.2.3"), .size = part[7].n,
+	    .recipients = part[0].n, .etrn = part[3],
 	    .login_method = smtp_slice("PLAIN"), .login = part[7],
 	    .tls_version = part[0], .tls_cipher = part[2] });
 }

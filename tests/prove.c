@@ -109,7 +109,7 @@ static struct row {
 	{ "VRFY <" CLIENT "@\r\n", V_VRFY, "501 5.1.3", MORE, 0, 0 },
 	{ "HELP " CLIENT "\r\n", V_HELP, NULL, 0, 0, 0 },
 	{ "EXPN " CLIENT "\r\n", V_EXPN, "502 5.5.1", 0, 0, 0 },
-	{ "ETRN " CLIENT "\r\n", V_ETRN, "502 5.5.1", MORE, 0, 0 },
+	{ "ETRN " CLIENT "\r\n", V_ETRN, NULL, MORE, 0, 0 },
 	{ "STARTTLS\r\n", V_STARTTLS, NULL, 0, 0, 0 },
 	{ "STARTTLS " CLIENT "\r\n", V_STARTTLS, "501 5.5.4", ARITY, 0, 0 },
 	{ "AUTH PLAIN\r\n", V_PLAIN, NULL, 0, 0, 0 },
@@ -250,6 +250,8 @@ struct client {			/* all zero, to begin */
 	unsigned char	 errors;	/* as they were when he said it */
 	unsigned char	 junk;
 	bool		 helo;
+	bool		 barred;	/* he did not get on */
+	bool		 anew;		/* nor yet, behind XCLIENT */
 	bool		 login;
 	bool		 tls;
 	bool		 utf8;
@@ -308,6 +310,13 @@ model(const struct client *c, const struct smtp_terms *t)
 	const unsigned txn = SMTP_S_MAIL | SMTP_S_TRIED | SMTP_S_RCPT |
 	    SMTP_S_BDAT;
 
+	if (c->barred && r->verb != V_QUIT && r->verb != V_XCLIENT &&
+	    r->verb != V_NONE && r->verb != V_EMPTY && r->verb != V_BAD &&
+	    r->verb != V_BAD_BDAT && r->verb != V_LONG_AUTH &&
+	    r->verb != V_PARTIAL && r->verb != V_FOREIGN &&
+	    (r->verb != V_GUESS || t->by_hand))
+		return r->verb == V_HELO || r->verb == V_EHLO ||
+		    r->verb == V_LHLO ? "503" : "503 5.5.1";
 	if ((all || auth) && t->needs_tls && !t->encrypted)
 		return "530 5.7.0";
 	if (all && t->needs_login && !c->login)
@@ -380,10 +389,6 @@ static const char *
 model_right(unsigned verb)
 {
 	switch (verb) {
-	case V_HELO:
-	case V_EHLO:
-	case V_LHLO:
-		return "250";
 	case V_RSET:
 	case V_NOOP:
 		return "250 2.0.0";
@@ -506,6 +511,8 @@ client_got(struct client *c, const char *codes)
 	case V_HELO:
 	case V_EHLO:
 	case V_LHLO:
+		if (codes[0] != '2')
+			break;
 		c->helo = true;
 		c->state = idle(c);
 		break;
@@ -538,8 +545,9 @@ client_got(struct client *c, const char *codes)
 		c->login = codes[0] == '2';
 		break;
 	case V_XCLIENT:
-		if (codes[0] != '2')
+		if (!c->anew)
 			break;
+		c->barred = codes[0] != '2';
 		c->login = (r->flags & LOGIN) != 0;
 		c->helo = (r->flags & HELO) != 0;
 		c->state = SMTP_S_HELO;
@@ -600,12 +608,13 @@ client_line(struct client *c, const struct smtp_terms *t,
 		broken = must(broken, MUST_REPLY, c->asked ||
 		    (verb == V_RCPT && begins(codes, "452 4.5.3")));
 	/* none is the last reply anyway, or what is said of a message */
-	if (!w->bye && verb != V_BAD_BDAT && !(verb == V_DATA && c->asked))
+	if (!w->bye && verb != V_BAD_BDAT && !(verb == V_DATA && c->asked) &&
+	    !c->anew)
 		broken = broken == MUST_FORM ? client_counts(c, s, t, codes) :
 		    broken;
 	if (wrong[0] == '\0')
 		client_got(c, codes.p);
-	c->asked = false;
+	c->asked = c->anew = false;
 	c->rest = verb == V_PARTIAL && !c->rest_came;
 	if (verb == V_BAD_BDAT)
 		c->mode = M_OVER;
@@ -696,7 +705,9 @@ client_hears(struct client *c, const struct smtp_session *s,
 	if (c->mode == M_GREETING) {
 		c->mode = M_LINE;
 		c->state = SMTP_S_HELO;
-		return must(broken, MUST_REPLY, begins(codes, "220"));
+		c->barred = codes.p[0] != '2';
+		return must(broken, MUST_REPLY, begins(codes, "220") ||
+		    c->barred);
 	}
 	broken = must(broken, MUST_UNASKED, c->want > 0);
 	if (broken != MUST_FORM)
@@ -759,6 +770,16 @@ client_is_asked(struct client *c, const struct smtp_session *s,
 	case SMTP_CLOSE:
 		return must(MUST_FORM, MUST_ONE, w->over || w->bye ||
 		    c->mode == M_OVER);
+	case SMTP_CONNECT:
+		c->anew = c->mode != M_GREETING;
+		return must(MUST_FORM, MUST_ASK, !c->anew || (c->asked &&
+		    verb == V_XCLIENT));
+	case SMTP_HELO:
+		c->asked = verb == V_HELO || verb == V_EHLO || verb == V_LHLO;
+		break;
+	case SMTP_ETRN:
+		c->asked = verb == V_ETRN;
+		break;
 	case SMTP_SENDER:
 		c->asked = verb == V_MAIL;
 		break;
@@ -956,6 +977,7 @@ mask_end(struct smtp_session *s)
 	s->fate = was.fate;
 	s->forget = was.forget;
 	s->verb = was.verb;
+	s->greeting = was.greeting;
 	s->own_n = was.say == SMTP_OWN || was.fate == SMTP_OWN ? was.own_n : 0;
 }
 
@@ -982,6 +1004,7 @@ mask_client(struct client *c, const struct smtp_session *s)
 	if (s->at == SMTP_AT_END) {
 		c->errors = c->junk = c->left = 0;
 		c->helo = c->login = c->utf8 = c->prdr = false;
+		c->barred = c->anew = false;
 		mask_client_message(c);
 	}
 	if (s->asked == SMTP_NOTE)
@@ -1309,7 +1332,8 @@ static const char *
 ask_name(unsigned ask)
 {
 	static const char *const names[] = { "NOTHING", "INPUT", "FLUSH",
-	    "PAUSE", "NOTE", "SENDER", "RCPT", "VRFY", "BEGIN", "STORE",
+	    "PAUSE", "NOTE", "CONNECT", "HELO", "SENDER", "RCPT", "VRFY",
+	    "ETRN", "BEGIN", "STORE",
 	    "FINISH", "OUTCOME", "FORGET", "PASSWORD", "STARTTLS",
 	    "HANDSHAKE", "XCLIENT", "CLOSE" };
 
@@ -1385,13 +1409,14 @@ ends_by(unsigned node, unsigned answer, const char *codes)
 	static struct state at;
 	static struct told told;
 	unsigned said = 0, calls = 0, way[CALLS];
-	bool other = false, over;
+	bool other = false, greets = false, over;
 
 	state_of(node, &at);
 	over = at.w.over || at.s.end != SMTP_END_NONE ||
 	    at.w.asked == SMTP_HANDSHAKE;
 	do {
 		way[calls] = answer;
+		greets |= at.s.greeting;
 		step_make(&at, answer, &told);
 		if (told.broken != MUST_FORM)
 			broken(told.broken, node, way, calls + 1);
@@ -1399,7 +1424,8 @@ ends_by(unsigned node, unsigned answer, const char *codes)
 		    told.next != SMTP_FLUSH && told.next != SMTP_CLOSE &&
 		    (codes != NULL || told.next != SMTP_INPUT);
 		said += has(told.out, told.out_n, codes != NULL ? codes :
-		    "421");
+		    "421") || (greets &&
+		    has(told.out, told.out_n, "421 "));
 	} while (told.next != SMTP_CLOSE && ++calls < CALLS);
 	if (other || told.next != SMTP_CLOSE || (codes != NULL &&
 	    said != !over && nodes[node].key.watch.bye == false))

@@ -133,6 +133,8 @@ struct watch {			/* all zero, to begin */
 	bool		 each;		/* and answered so */
 	bool		 over;		/* a 421 was said */
 	bool		 bye;		/* and asked for, by an answer */
+	unsigned char	 plain;		/* the question whose reply has no
+					 * enhanced code */
 	bool		 more;		/* in a reply of several lines */
 	bool		 good;		/* an answer, of FINISH or OUTCOME */
 	bool		 outcome;	/* a reply to it comes */
@@ -181,7 +183,9 @@ answer_codes(enum smtp_ask ask, const struct answer *a)
 	if (ask == SMTP_STARTTLS)
 		return yes ? "220 2.0.0" : "454 4.7.0";
 	if (yes)
-		return sender ? "250 2.1.0" : ask == SMTP_RCPT ? "250 2.1.5" :
+		return ask == SMTP_HELO ? "250" : ask == SMTP_CONNECT ? "220" :
+		    ask == SMTP_ETRN ? "502 5.5.1" :
+		    sender ? "250 2.1.0" : ask == SMTP_RCPT ? "250 2.1.5" :
 		    ask == SMTP_VRFY ? "252 2.0.0" : ask == SMTP_BEGIN ?
 		    "354" : ask == SMTP_PASSWORD ? "235 2.7.0" :
 		    ask == SMTP_XCLIENT ? "220" : outcome ? "250 2.0.0" :
@@ -281,10 +285,13 @@ watch_line(struct watch *w, struct slice line, const char *client)
 	enhanced = enhanced_at(line, 4);
 	if (enhanced > 0)
 		broken = must(broken, MUST_ENHANCED, line.p[4] == line.p[0] &&
-		    (line.n == 4 + enhanced ||
+		    (w->plain == SMTP_NOTHING || (w->plain == SMTP_HELO &&
+		    begins(line, "421"))) && (line.n == 4 + enhanced ||
 		    enhanced_at(line, 5 + enhanced) == 0));
 	else
 		broken = must(broken, MUST_ENHANCED, line.p[0] == '3' ||
+		    w->plain != SMTP_NOTHING ||
+		    begins(line, "503 No mail") ||
 		    begins(line, "220") || begins(line, "250") ||
 		    begins(line, "500") || begins(line, "501"));
 	for (size_t i = 0; i < 3 + (enhanced > 0 ? 1 + enhanced : 0); i++)
@@ -307,11 +314,13 @@ watch_reply(struct watch *w, bool lmtp)
 	const bool is_421 = begins(codes, "421");
 	const enum smtp_ask ask = (enum smtp_ask)w->fits_ask;
 	const struct answer *a = w->fits > 0 ? &answers[w->fits - 1] : NULL;
+	char fits[16] = "";
 	enum must broken = must(MUST_FORM, MUST_421, !w->over);
 
 	if (a != NULL && !begins(codes, "353")) {
-		broken = must(broken, MUST_FIT, is_421 ||
-		    begins(codes, answer_codes(ask, a)));
+		strncpy(fits, answer_codes(ask, a), w->plain !=
+		    SMTP_NOTHING ? 3 : sizeof(fits) - 1);
+		broken = must(broken, MUST_FIT, is_421 || begins(codes, fits));
 		w->fits = w->fits_ask = 0;
 	}
 	if (w->finish && codes.p[0] == '2') {
@@ -322,6 +331,7 @@ watch_reply(struct watch *w, bool lmtp)
 			    w->ends <= w->all_good);
 	}
 	w->over |= is_421;
+	w->plain = SMTP_NOTHING;
 	return broken;
 }
 
@@ -361,7 +371,10 @@ watch_answer(struct watch *w, const struct answer *a)
 		w->good |= is_good(ask, a);
 		w->all_good = (unsigned short)(w->all_good + is_good(ask, a));
 		return broken;
+	case SMTP_CONNECT:
+	case SMTP_HELO:
 	case SMTP_VRFY:
+	case SMTP_ETRN:
 	case SMTP_STARTTLS:
 	case SMTP_XCLIENT:
 	case SMTP_PASSWORD:
@@ -408,7 +421,11 @@ watch_ask(struct watch *w, const struct smtp_session *s,
 	    (!w->over && (next == SMTP_INPUT || next == SMTP_FLUSH)));
 	broken = must(broken, MUST_ASK, next != SMTP_INPUT || h->in.n == 0);
 	broken = must(broken, MUST_ASK, next != SMTP_FLUSH || h->out.n > 0);
+	if (next == SMTP_CONNECT || next == SMTP_HELO)
+		w->plain = (unsigned char)next;
 	switch (next) {
+	case SMTP_CONNECT:
+		return must(broken, MUST_ASK, !w->forget);
 	case SMTP_SENDER:
 		broken = must(broken, MUST_ASK, !w->forget && (!h->terms.
 		    needs_tls || h->terms.encrypted));

@@ -51,8 +51,9 @@ struct came {			/* of it */
 };
 
 static const char *const asks[] = { "NOTHING", "INPUT", "FLUSH", "PAUSE",
-    "NOTE", "SENDER", "RCPT", "VRFY", "BEGIN", "STORE", "FINISH", "OUTCOME",
-    "FORGET", "PASSWORD", "STARTTLS", "HANDSHAKE", "XCLIENT", "CLOSE" };
+    "NOTE", "CONNECT", "HELO", "SENDER", "RCPT", "VRFY", "ETRN", "BEGIN",
+    "STORE", "FINISH", "OUTCOME", "FORGET", "PASSWORD", "STARTTLS",
+    "HANDSHAKE", "XCLIENT", "CLOSE" };
 
 static const char *const replies[] = { "FAULT", "YES", "LATE", "GONE", "EACH",
     "OWN", "DELIVERED", "DRY", "SHUTDOWN", "TIMEOUT", "NO_LINKS",

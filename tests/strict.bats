@@ -75,7 +75,7 @@ each_row() {
 	OPTS+=(--strict --log stderr)
 	row_is() {
 		[ "$status" = 1 ] && [ "$(grep -c '^5' out)" = 1 ] &&
-		    grep -q "^501 5\.5\.4 .*${name}" out
+		    grep -Eq "^501 (5\.5\.4 )?Strictly .*${name}" out
 	}
 	each_row
 }

@@ -3603,11 +3603,11 @@ set_choice(const struct smtp_option *o, struct slice in, struct smtp_text *t)
 	struct slice one = in;
 
 	do {
-		if (some && !smtp_cut(&in, ',', &one))
-			one = in;
+		if (some)
+			(void)smtp_cut(&in, ',', &one);
 		bit = choice_of(o->words, one);
 		chosen |= bit;
-	} while (bit != 0 && some && in.n > 0);
+	} while (bit != 0 && some && in.p != NULL);
 	if (bit != 0) {
 		*to = chosen;
 		return NULL;
@@ -3640,6 +3640,9 @@ smtp_option_set(const struct smtp_option *o, const char *value,
 		*(char *)o->to = value[0];
 		return NULL;
 	case SMTP_KIND_OTHER:
+		return NULL;
+	case SMTP_KIND_MAYBE:
+		*(const char **)o->to = value;
 		return NULL;
 	default:
 		wrong = text_wrong(o->kind, in);
@@ -3755,7 +3758,7 @@ smtp_put_help(struct smtp_text *t, const struct smtp_option *o, size_t column)
 	if (o->name[0] != '\0') {
 		smtp_puts(t, letter.n > 0 ? ", --" : "  --");
 		smtp_puts(t, o->name);
-		smtp_puts(t, o->arg != NULL ? " " : "");
+		smtp_puts(t, o->arg != NULL && o->arg[0] != '[' ? " " : "");
 	}
 	smtp_puts(t, o->arg != NULL ? o->arg : "");
 	do
@@ -6971,4 +6974,149 @@ smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
 		return;
 	smtp_put(t, domain);
 	smtp_puts(t, ">");
+}
+
+/* ---- trouble on demand ------------------------------------------------ */
+
+static const char step_words[SMTP_STEPS][8] = { "connect", "ehlo", "mail",
+    "rcpt", "data", "dot" };
+
+/* word = name 1*DIGIT */
+static bool
+parse_counted(struct slice word, const char *name, uint64_t max, uint64_t *n)
+{
+	const size_t at = strlen(name);
+
+	return word.n > at && smtp_is(take(word, at), name) &&
+	    smtp_parse_number(drop(word, at), UINT64_MAX, n) == SMTP_OK &&
+	    *n <= max;
+}
+
+/* reply = ("4" / "5") %x30-35 DIGIT ["-" enhanced] */
+static bool
+parse_reply(struct slice word, struct smtp_trouble *t)
+{
+	const struct slice enhanced = drop(word, word.n < 4 ? word.n : 4);
+
+	if (word.n < 3 || (word.p[0] != '4' && word.p[0] != '5') ||
+	    word.p[1] < '0' || word.p[1] > '5' || !is_digit(word.p[2]))
+		return false;
+	if (word.n > 3 && (word.p[3] != '-' || enhanced.n == 0 ||
+	    enhanced.p[0] != word.p[0] ||
+	    scan_enhanced(enhanced) != enhanced.n))
+		return false;
+	t->code = take(word, 3);
+	t->enhanced = enhanced.n > 0 ? enhanced :
+	    smtp_slice(word.p[0] == '4' ? "4.0.0" : "5.0.0");
+	return true;
+}
+
+static bool
+parse_trouble(struct slice word, struct smtp_trouble *t)
+{
+	enum { LONGEST = 3600, MOST = 1 << 30 };
+
+	if (smtp_is(word, "drop"))
+		t->drop = true;
+	else if (parse_counted(word, "cut", MOST, &t->sent))
+		t->cut = true;
+	else if (parse_counted(word, "stop", MOST, &t->taken))
+		t->stop = true;
+	else if (!parse_counted(word, "slow", LONGEST, &t->seconds))
+		return parse_reply(word, t);
+	return true;
+}
+
+/* The step, and which time it comes, 0 for each; false if it is none. */
+static bool
+parse_step(struct slice word, enum smtp_step *step, uint64_t *number)
+{
+	*number = 0;
+	for (unsigned i = 0; i < SMTP_STEPS; i++) {
+		*step = (enum smtp_step)i;
+		if (smtp_is(word, step_words[i]))
+			return true;
+		if (parse_counted(word, step_words[i], UINT64_MAX - 1, number))
+			return *number > 0;
+	}
+	return false;
+}
+
+/* line = step 1*word, blanks between; false if it is none.  A comment is one of
+ * no step. */
+static bool
+parse_script(struct slice line, enum smtp_step *step, uint64_t *number,
+    struct smtp_trouble *t)
+{
+	struct slice word, left = smtp_list_line(line);
+
+	*step = SMTP_STEPS;
+	*t = (struct smtp_trouble){ .what = left };
+	if (left.n == 0)
+		return true;
+	if (smtp_parse_command(left, &word, &left) != SMTP_OK ||
+	    !parse_step(word, step, number) || left.n == 0)
+		return false;
+	while (left.n > 0) {
+		(void)smtp_parse_command(left, &word, &left);
+		if (!parse_trouble(word, t))
+			return false;
+	}
+	return true;
+}
+
+uint64_t
+smtp_script_wrong(struct slice text)
+{
+	struct smtp_trouble t;
+	enum smtp_step step;
+	struct slice line;
+	uint64_t number;
+
+	for (uint64_t n = 1; smtp_cut(&text, '\n', &line); n++)
+		if (!parse_script(line, &step, &number, &t))
+			return n;
+	return 0;
+}
+
+static enum smtp_step
+step_asked(const struct smtp_session *s)
+{
+	static const unsigned char asked[SMTP_STEPS] = { SMTP_CONNECT,
+	    SMTP_HELO, SMTP_SENDER, SMTP_RCPT, SMTP_BEGIN, SMTP_FINISH };
+	unsigned step = 0;
+
+	while (step < SMTP_STEPS && asked[step] != s->asked)
+		step++;
+	return (enum smtp_step)step;
+}
+
+bool
+smtp_trouble(struct smtp_script *script, const struct smtp_session *s,
+    const struct smtp_host *h, struct smtp_trouble *t)
+{
+	const enum smtp_step asked = step_asked(s);
+	struct slice left = script->text, line;
+	enum smtp_step step;
+	uint64_t number;
+
+	if (asked == SMTP_STEPS)
+		return false;
+	script->seen[asked]++;
+	while (smtp_cut(&left, '\n', &line))
+		if (parse_script(line, &step, &number, t) && step == asked &&
+		    (number == 0 || number == script->seen[asked]))
+			return true;
+	*t = (struct smtp_trouble){ .what = h->path.local };
+	return (asked == SMTP_STEP_MAIL || asked == SMTP_STEP_RCPT) &&
+	    parse_trouble(h->path.local, t);
+}
+
+enum smtp_reply
+smtp_trouble_answer(struct smtp_session *s, const struct smtp_trouble *t)
+{
+	if (t->drop)
+		return SMTP_GONE;
+	return t->code.n == 0 ? SMTP_YES : smtp_own(s, t->code, t->enhanced,
+	    smtp_slice("This trouble was asked for"));
 }

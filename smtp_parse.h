@@ -1278,6 +1278,7 @@ enum smtp_kind {		/* of a value, and what to points at */
 				 * have commas between */
 	SMTP_KIND_DELIMITER,	/* char: see smtp_is_delimiter; 0: none */
 	/* const char *: the value as it was given; NULL: none was */
+	SMTP_KIND_MAYBE,	/* any; empty, where it has none */
 	SMTP_KIND_TEXT,		/* not empty */
 	SMTP_KIND_HOST,		/* smtp_is_host */
 	SMTP_KIND_NETS,		/* smtp_is_nets */
@@ -1291,7 +1292,8 @@ enum smtp_kind {		/* of a value, and what to points at */
 struct smtp_option {
 	char		 letter;	/* 0: none */
 	const char	*name;		/* "": none */
-	const char	*arg;		/* what help calls it; NULL: none */
+	const char	*arg;		/* what help calls it, "[=FILE]" where
+					 * it may be missing; NULL: none */
 	enum smtp_kind	 kind;
 	void		*to;		/* where the value goes */
 	uint64_t	 min, max;
@@ -1314,7 +1316,8 @@ const char *smtp_option_set(const struct smtp_option *o, const char *value,
 /*
  * smtp_option_get(o, t, value)
  *
- * Tell the value that holds, so that smtp_option_set would take it.
+ * Tell the value that holds, so that smtp_option_set would take it.  Of
+ * SMTP_KIND_MAYBE it may be empty.
  *
  * t:       empty room for 20 octets and for words.
  * value:   set if it is true: it points into t, or is the text itself.
@@ -2041,5 +2044,74 @@ void smtp_put_hint(struct smtp_text *t, const struct smtp_session *s,
  */
 void smtp_put_protocol(struct smtp_text *t, const struct smtp_session *s,
     const struct smtp_terms *terms);
+
+/* ---- trouble on demand ------------------------------------------------ */
+
+/*
+ * For those who test a client: a host that is told to has it meet trouble.  It
+ * is asked for by an address, whose local part is a word of it, or by a script,
+ * whose lines are a step and words, with blanks between; behind "#" is a
+ * comment:
+ *
+ *	connect, ehlo, mail, rcpt, data, dot	a step: somebody is there, HELO
+ *					and its kin, ..., all octets are there
+ *	rcpt2				one that comes for the second time
+ *	550, 550-5.1.1, 421		a reply, 4xx or 5xx
+ *	slow5				before it, so many seconds pass
+ *	drop				none, and the connection ends
+ *	cut9				it ends when 9 octets more were sent,
+ *					whatever they are
+ *	stop9				or taken
+ */
+enum smtp_step {
+	SMTP_STEP_CONNECT,
+	SMTP_STEP_EHLO,
+	SMTP_STEP_MAIL,
+	SMTP_STEP_RCPT,
+	SMTP_STEP_DATA,
+	SMTP_STEP_DOT,
+	SMTP_STEPS
+};
+
+struct smtp_script {		/* text is set by the caller, it may be empty */
+	struct slice	 text;
+	uint64_t	 seen[SMTP_STEPS];	/* how often it came */
+};
+
+struct smtp_trouble {
+	struct slice	 what;		/* as it was asked for */
+	struct slice	 code;		/* of a reply; empty: as ever */
+	struct slice	 enhanced;	/* of it */
+	uint64_t	 seconds;	/* to wait */
+	bool		 drop;
+	bool		 cut, stop;	/* and these are set: */
+	uint64_t	 sent, taken;
+};
+
+/*
+ * smtp_script_wrong(text)
+ *
+ * Returns: the number of the first line that is none of a script, from 1; 0 if
+ *          all are.
+ *
+ * smtp_trouble(script, s, h, t)
+ *
+ * Is there trouble at the question that is open?  To be asked once for each,
+ * before the host looks at it.  Of two lines the first counts, and then the
+ * address.
+ *
+ * script:  smtp_script_wrong() knows of nothing; what was seen is counted.
+ * t:       set if it is true; good while the question is open.
+ *
+ * smtp_trouble_answer(s, t)
+ *
+ * What is to be answered, when the seconds are over: SMTP_YES, to go on as
+ * ever, SMTP_GONE or SMTP_OWN.
+ */
+uint64_t smtp_script_wrong(struct slice text);
+bool smtp_trouble(struct smtp_script *script, const struct smtp_session *s,
+    const struct smtp_host *h, struct smtp_trouble *t);
+enum smtp_reply smtp_trouble_answer(struct smtp_session *s,
+    const struct smtp_trouble *t);
 
 #endif

@@ -169,6 +169,7 @@ static struct {
 	unsigned	 newline;	/* 1: reject, 2: normalize */
 	unsigned	 ignored;
 	char		 delimiter;	/* 0: none */
+	const char	*faults;	/* NULL: none; a file's name, or "" */
 	bool		 lmtp, normalize, relay, strict, verbose, test;
 	bool		 no_domain;	/* none was given, and we have none */
 	const char	*path;		/* of the configuration file */
@@ -195,6 +196,7 @@ static struct {
  */
 static struct smtp_session session __attribute__((aligned(4096)));
 static struct smtp_host host;
+static struct smtp_script script;	/* of --faults */
 
 /* ---- 2. peer: who the client is ----------------------------------------- */
 
@@ -1996,6 +1998,8 @@ static struct {
 	int64_t		 since;		/* see rate_is_kept(): a window, ... */
 	uint64_t	 from;		/* ... and octets before it */
 	bool		 trickles;	/* the client, in what it sends */
+	bool		 cut, stop;	/* it ends behind so many octets: */
+	uint64_t	 sent, taken;
 	bool		 ended;		/* end of input was seen */
 	bool		 quit;		/* ... and taken for QUIT */
 	bool		 closing;	/* the last reply is in the buffer */
@@ -2160,7 +2164,11 @@ static bool
 net_flush(void)
 {
 	struct slice s = { net_out, host.out.n };
+	const bool ends = net.cut && s.n > 0 && s.n >= net.sent;
 
+	if (ends)
+		s.n = (size_t)net.sent;
+	net.sent -= net.cut ? s.n : 0;
 	net_log();
 	while (peer.colours && s.n > 0)
 		net_send_coloured(smtp_cut_line(&s, sizeof(net_out)));
@@ -2168,6 +2176,8 @@ net_flush(void)
 	if (net.greeted == 0 && host.out.n > 0)
 		net.greeted = now_ms();
 	host.out.n = net.logged = 0;
+	if (ends && net.gone == NULL)
+		net.gone = "cut";
 	return net.gone == NULL;
 }
 
@@ -2194,9 +2204,10 @@ net_fill(int64_t ms)
 {
 	enum smtp_reply answer = net_look();
 	char *to = net_in;
+	size_t room;
 	ssize_t n = -1;
 
-	if (!net_flush() || net.ended)
+	if (!net_flush() || net.ended || (net.stop && net.taken == 0))
 		return SMTP_GONE;
 	log_flush(true);
 	if (peer.terminal) {
@@ -2207,12 +2218,15 @@ net_fill(int64_t ms)
 		to += (size_t)(host.in.p - net_in) + host.in.n;
 	else
 		host.in.p = net_in;
+	room = sizeof(net_in) - (size_t)(to - net_in);
+	if (net.stop && room > net.taken)
+		room = (size_t)net.taken;
 	while (answer == SMTP_YES && n == -1) {
 		answer = net_wait(0, ms > 0 ? ms : (int64_t)conf.timeout *
 		    1000);
 		if (answer != SMTP_YES)
 			break;
-		n = read(0, to, sizeof(net_in) - (size_t)(to - net_in));
+		n = read(0, to, room);
 		if (n == -1 && errno != EINTR && errno != EAGAIN)
 			n = 0;
 	}
@@ -2223,6 +2237,7 @@ net_fill(int64_t ms)
 	if (n > 0) {
 		host.in.n += (size_t)n;
 		net.received += (uint64_t)n;
+		net.taken -= net.stop ? (uint64_t)n : 0;
 	}
 	return answer;
 }
@@ -3466,6 +3481,34 @@ domain_of(const struct smtp_path *path)
 	return path->domain.n > 0 ? path->domain : domain_default();
 }
 
+/* With --faults: has the client to meet trouble here?  What it has sent already
+ * is a part of what is taken. */
+static enum smtp_reply
+check_trouble(void)
+{
+	struct smtp_trouble t;
+	enum smtp_reply answer;
+
+	if (conf.faults == NULL || !smtp_trouble(&script, &session, &host, &t))
+		return SMTP_YES;
+	log_noted(LOG_NOTICE, "trouble", "what", t.what);
+	answer = net_flush() ? helper_pause(now_ms() + (int64_t)t.seconds *
+	    1000) : SMTP_GONE;
+	if (answer != SMTP_YES)
+		return answer;
+	if (t.cut) {
+		net.cut = true;
+		net.sent = t.sent;
+	}
+	if (t.stop) {
+		net.stop = true;
+		if (host.in.n > t.taken)
+			host.in.n = (size_t)t.taken;
+		net.taken = t.taken - host.in.n;
+	}
+	return smtp_trouble_answer(&session, &t);
+}
+
 static enum smtp_reply
 policy_silent(void)
 {
@@ -3578,8 +3621,10 @@ static enum smtp_reply
 answer_sender(void)
 {
 	const struct smtp_path *path = &host.path;
-	enum smtp_reply answer = SMTP_UNFIT;
+	enum smtp_reply answer = check_trouble();
 
+	if (answer != SMTP_YES)
+		return answer;
 	if (host.mail.has_size && !room_for(host.mail.size))
 		return SMTP_NO_ROOM;
 	if (path->local.n > 0 && !envelope_keep(path->local, domain_of(path),
@@ -3588,8 +3633,8 @@ answer_sender(void)
 	envelope.each = session.each;
 	envelope.size = host.mail.has_size ? host.mail.size : 0;
 	envelope.prepended = SMTP_TEXT(envelope.prepended_text);
-	if (delivery->find(NULL) == SMTP_YES)
-		answer = check_policy(AT_MAIL, smtp_slice(""));
+	answer = delivery->find(NULL) == SMTP_YES ?
+	    check_policy(AT_MAIL, smtp_slice("")) : SMTP_UNFIT;
 	if (answer != SMTP_YES)
 		envelope_clear();
 	else if (host.dsn)
@@ -3623,6 +3668,8 @@ answer_rcpt(void)
 	enum smtp_reply answer = net_look();
 	struct slice address;
 
+	if (answer == SMTP_YES)
+		answer = check_trouble();
 	if (answer == SMTP_YES)
 		answer = check_rcpt(path, domain);
 	if (answer != SMTP_YES)
@@ -3666,6 +3713,15 @@ answer_vrfy(void)
 	    smtp_written(&address)) : answer;
 }
 
+/* Who somebody is, and how he is called. */
+static enum smtp_reply
+answer_name(enum policy_state at)
+{
+	const enum smtp_reply answer = check_trouble();
+
+	return answer == SMTP_YES ? check_policy(at, smtp_slice("")) : answer;
+}
+
 /* Room for the next octets; what is put in front of the first must find some,
  * too. */
 static void
@@ -3690,7 +3746,9 @@ answer_begin(void)
 	net.since = now_ms();
 	net.from = net.received;
 	message_new_id();
-	message.outcome = check_message(AT_DATA);
+	message.outcome = check_trouble();
+	if (message.outcome == SMTP_YES)
+		message.outcome = check_message(AT_DATA);
 	if (message.outcome == SMTP_YES)
 		message.outcome = delivery_begin();
 	message_room();
@@ -3794,6 +3852,8 @@ answer_finish(void)
 	(void)show(now_ms());
 	if (o != SMTP_YES && boxes_tell())
 		o = SMTP_EACH;
+	if (o == SMTP_YES)
+		o = worsen(&message.outcome, check_trouble());
 	if (o == SMTP_YES)
 		o = worsen(&message.outcome, check_message(AT_END));
 	/* the reply to a dot is no 421 of ours: that comes behind it */
@@ -3945,9 +4005,9 @@ session_answer(enum smtp_ask ask)
 	case SMTP_NOTE:
 		return answer_note();
 	case SMTP_CONNECT:
-		return check_policy(AT_CONNECT, smtp_slice(""));
+		return answer_name(AT_CONNECT);
 	case SMTP_HELO:
-		return check_policy(AT_EHLO, smtp_slice(""));
+		return answer_name(AT_EHLO);
 	case SMTP_ETRN:
 		return check_policy(AT_ETRN, smtp_slice(""));
 	case SMTP_SENDER:
@@ -4555,6 +4615,8 @@ static const struct smtp_option options[] = {
 	    .help = "sync PATH's file system after the program" },
 	{ 0, "log", "WHERE", SMTP_KIND_ONE, &conf.log,
 	    .words = "stderr syslog off", .help = "stderr, syslog or off" },
+	{ 0, "faults", "[=FILE]", SMTP_KIND_MAYBE, &conf.faults,
+	    .help = "trouble for clients, as addresses or FILE ask" },
 	{ 'f', "config", "FILE", SMTP_KIND_OTHER,
 	    .help = "read options from FILE, \"name value\" a line" },
 	{ 0, "strict", NULL, SMTP_KIND_FLAG, &conf.strict,
@@ -4639,6 +4701,25 @@ conf_help(void)
 	quit(EXIT_LEFT);
 }
 
+/* Read a file, and a NUL behind it; NULL, or what is wrong. */
+static const char *
+conf_load(const char *path, char *buf, size_t size, struct slice *text)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	*text = (struct slice){ buf, 0 };
+	do {
+		n = fd == -1 ? -1 : read(fd, buf + text->n,
+		    size - 1 - text->n);
+		text->n += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	if (n == -1)
+		return strerror(errno);
+	close(fd);
+	return text->n == size - 1 ? "too long" : NULL;
+}
+
 static char conf_text[64 * 1024];	/* the file; values stay there */
 
 static void
@@ -4662,26 +4743,44 @@ conf_line(const char *path, int number, struct slice line)
 static void
 conf_file(const char *path)
 {
-	struct slice text = { conf_text, 0 }, line;
-	ssize_t n;
-	int number = 1, fd;
+	const char *wrong;
+	struct slice text, line;
+	int number = 1;
 
 	if (conf.path != NULL)
 		die(EXIT_OPTION, "--config: only one");
 	conf.path = path;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	do {
-		n = fd == -1 ? -1 : read(fd, conf_text + text.n,
-		    sizeof(conf_text) - 1 - text.n);
-		text.n += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
-	if (n == -1)
-		die(EXIT_CONFIG, "%s: %s", path, strerror(errno));
-	if (text.n == sizeof(conf_text) - 1)
-		die(EXIT_CONFIG, "%s: too long", path);
-	close(fd);
+	wrong = conf_load(path, conf_text, sizeof(conf_text), &text);
+	if (wrong != NULL)
+		die(EXIT_CONFIG, "%s: %s", path, wrong);
 	while (smtp_cut(&text, '\n', &line))
 		conf_line(path, number++, line);
+}
+
+/* What trouble is asked for. */
+static void
+conf_script(const char *path)
+{
+	static char buf[16 * 1024];
+	const char *wrong = conf_load(path, buf, sizeof(buf), &script.text);
+	const uint64_t line = smtp_script_wrong(script.text);
+
+	if (wrong != NULL)
+		die(EXIT_CONFIG, "%s: %s", path, wrong);
+	if (line > 0)
+		die(EXIT_CONFIG, "%s:%llu: not a step, and what is to come of "
+		    "it", path, (unsigned long long)line);
+}
+
+/* What cannot be run is no program: it is the file of an option that may have
+ * one. */
+static bool
+conf_is_file(const char *path)
+{
+	struct stat st;
+
+	return path != NULL && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    access(path, X_OK) == -1;
 }
 
 static void
@@ -4716,7 +4815,10 @@ conf_tables(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 3])
 	for (size_t i = 0; i < OPTIONS; i++) {
 		if (options[i].name[0] != '\0')
 			longs[n++] = (struct option){ options[i].name,
-			    options[i].arg != NULL, NULL, 256 + (int)i };
+			    options[i].arg == NULL ? no_argument :
+			    options[i].kind == SMTP_KIND_MAYBE ?
+			    optional_argument : required_argument, NULL,
+			    256 + (int)i };
 		if (options[i].letter == 0)
 			continue;
 		*shorts++ = options[i].letter;
@@ -4773,7 +4875,12 @@ conf_read(int argc, char *argv[])
 			    "takes no value; see --help", given);
 		for (o = options; c < 256 && o->letter != c; o++)
 			continue;
-		conf_option(c < 256 ? o : options + (c - 256), given, optarg);
+		if (c >= 256)
+			o = options + (c - 256);
+		if (o->kind == SMTP_KIND_MAYBE && optarg == NULL &&
+		    conf_is_file(argv[optind]))
+			optarg = argv[optind++];
+		conf_option(o, given, optarg);
 	}
 	if (optind < argc)
 		conf_program(argv + optind, (size_t)(argc - optind));
@@ -4849,6 +4956,8 @@ conf_finish(void)
 	conf.normalize = (conf.newline & 2) != 0;
 	conf.require_tls = (conf.require & 1) != 0;
 	conf.require_auth = (conf.require & 2) != 0;
+	if (conf.faults != NULL && conf.faults[0] != '\0')
+		conf_script(conf.faults);
 	if (conf.policy != NULL && conf.policy_states == 0)
 		conf.policy_states = 1U << AT_RCPT;
 	if (conf.hostname == NULL)
@@ -5088,6 +5197,9 @@ test_warnings(void)
 		test_warn("hostname", conf.hostname, "has no dot");
 	if (conf.policy_states != 0 && conf.policy == NULL)
 		test_warn("--policy-states without --policy", NULL, NULL);
+	if (conf.faults != NULL)
+		test_warn("--faults", "is for tests of clients", "who names "
+		    "trouble meets it");
 	if (conf.auth_clear != NULL && conf.auth == NULL)
 		test_warn("--auth-clear without --auth", NULL, NULL);
 	if (conf.require_auth && conf.auth == NULL)

@@ -2,7 +2,7 @@
  * smtpsink - take mail for anyone, and keep it in a Maildir.
  *
  *	smtpsink [-p [ADDRESS:]PORT] [--json] [--once N] [--timeout SECONDS]
- *	    [DIR]
+ *	    [--faults[=FILE]] [DIR]
  *
  * One process for hundreds of clients at once, at 127.0.0.1:2525 if nothing
  * else is said: to test what sends mail.  A message is stored as it came, once
@@ -11,7 +11,8 @@
  * file; with --json an object, with the fields of its header.  AUTH is taken,
  * whatever is said.  Port 0 is any that is free, which is printed.  With --once
  * it ends when it has taken N mails; its exit status is 1 if --timeout comes
- * first.  SIGTERM ends it well.
+ * first.  With --faults clients meet trouble, as addresses or FILE ask for it:
+ * see smtpd(8).  SIGTERM ends it well.
  *
  * The language is smtp_parse's.  smtpd, its other host, may wait at any
  * question, for it serves one client.  This one waits in poll(2) only: a
@@ -52,6 +53,11 @@ struct client {
 	enum smtp_ask	 ask;		/* the open question, ... */
 	enum smtp_reply	 answer;	/* ... and, of FINISH, its answer */
 	size_t		 sent;		/* of what is in out */
+	bool		 looked;	/* at the question, for trouble: */
+	bool		 troubled;	/* there is some, ... */
+	time_t		 until;		/* ... to begin with: it waits */
+	struct smtp_trouble trouble;
+	uint64_t	 may_send, may_take;	/* octets; in trouble, few */
 	struct smtp_text envelope;	/* addresses, behind each a NUL */
 	struct smtp_session s;
 	struct smtp_host h;
@@ -66,6 +72,8 @@ static time_t now;		/* of a clock that nobody sets */
 static const char *maildir;
 static int newdir;
 static bool json;
+static bool faults;
+static struct smtp_script script;
 static uint64_t wanted, taken;		/* mails; 0: no end */
 static time_t ends;			/* and then it is over; 0: never */
 static volatile sig_atomic_t stopped;
@@ -228,18 +236,58 @@ mail_forget(struct client *c)
 static bool
 flushed(struct client *c)
 {
+	size_t left;
 	ssize_t n;
 
 	while (c->sent < c->h.out.n) {
-		n = write(c->fd, c->out + c->sent, c->h.out.n - c->sent);
+		left = c->h.out.n - c->sent;
+		n = write(c->fd, c->out + c->sent, left < c->may_send ? left :
+		    (size_t)c->may_send);
 		if (n == -1 && errno == EAGAIN)
 			return false;
 		if (n == -1)
 			break;		/* it is gone; read(2) will tell */
 		c->sent += (size_t)n;
+		if (c->may_send != UINT64_MAX)
+			c->may_send -= (uint64_t)n;
+		if (c->may_send == 0) {
+			shutdown(c->fd, SHUT_RDWR);
+			break;
+		}
 	}
 	c->sent = c->h.out.n = 0;
 	return true;
+}
+
+/* With --faults: has the client to meet trouble?  What it has sent already is a
+ * part of what is taken. */
+static enum smtp_reply
+meet(struct client *c)
+{
+	const struct smtp_trouble *t = &c->trouble;
+
+	if (!c->looked) {
+		c->looked = true;
+		c->troubled = faults && smtp_trouble(&script, &c->s, &c->h,
+		    &c->trouble);
+		c->until = c->troubled ? now + (time_t)t->seconds : 0;
+	}
+	if (!c->troubled)
+		return SMTP_YES;
+	if (now < c->until) {
+		(void)flushed(c);	/* no reply waits for it */
+		return LATER;
+	}
+	c->troubled = false;
+	c->until = 0;
+	if (t->cut)
+		c->may_send = c->h.out.n - c->sent + t->sent;
+	if (t->stop) {
+		if (c->h.in.n > t->taken)
+			c->h.in.n = (size_t)t->taken;
+		c->may_take = t->taken - c->h.in.n;
+	}
+	return smtp_trouble_answer(&c->s, t);
 }
 
 /* Are all mails there that were wanted? */
@@ -252,6 +300,11 @@ enough(void)
 static enum smtp_reply
 answer_of(struct client *c)
 {
+	const enum smtp_reply trouble = c->ask == SMTP_FINISH ? SMTP_YES :
+	    meet(c);
+
+	if (trouble != SMTP_YES)
+		return trouble;
 	switch (c->ask) {
 	case SMTP_FLUSH:
 		return flushed(c) ? SMTP_YES : LATER;
@@ -273,10 +326,12 @@ answer_of(struct client *c)
 	case SMTP_FORGET:
 		return mail_forget(c);
 	case SMTP_INPUT:
+		flushed(c);
+		return c->may_take == 0 ? SMTP_GONE : LATER;
 	case SMTP_FINISH:
 	case SMTP_CLOSE:
 		flushed(c);		/* no reply waits for a sync */
-		return LATER;		/* of hear(), deliver(), sweep() */
+		return LATER;		/* of deliver(), sweep() */
 	default:
 		return SMTP_FAULT;	/* nothing else is offered */
 	}
@@ -288,6 +343,7 @@ go_on(struct client *c, enum smtp_reply answer)
 {
 	while (answer != LATER) {
 		c->ask = smtp_next(&c->s, &c->h, answer);
+		c->looked = false;
 		answer = answer_of(c);
 	}
 }
@@ -302,10 +358,13 @@ hear(struct client *c)
 	go_on(c, answer_of(c));
 	if (c->ask != SMTP_INPUT || c->h.out.n > 0)
 		return;
-	n = read(c->fd, c->in, sizeof(c->in));
+	n = read(c->fd, c->in, sizeof(c->in) < c->may_take ? sizeof(c->in) :
+	    (size_t)c->may_take);
 	if (n == -1 && errno == EAGAIN)
 		return;
 	c->h.in = (struct slice){ c->in, n > 0 ? (size_t)n : 0 };
+	if (c->may_take != UINT64_MAX)
+		c->may_take -= c->h.in.n;
 	go_on(c, n > 0 ? SMTP_YES : SMTP_GONE);
 }
 
@@ -332,6 +391,7 @@ welcome(int listener)
 	c->fd = fd;
 	c->file = -1;
 	c->since = now;
+	c->may_send = c->may_take = UINT64_MAX;
 	c->h.out = SMTP_TEXT(c->out);
 	c->h.terms = (struct smtp_terms){ .hostname = smtp_slice("localhost"),
 	    .size = 50 << 20, .recipients = RECIPIENTS, .errors = 20,
@@ -348,11 +408,17 @@ deliver(void)
 	size_t i, n = 0;
 	bool synced;
 
-	for (i = 0; i < clients_n; i++)
-		if (clients[i]->ask == SMTP_FINISH)
-			done[n++] = clients[i];
+	for (i = 0; i < clients_n; i++) {
+		c = clients[i];
+		if (c->ask != SMTP_FINISH)
+			continue;
+		c->answer = meet(c);
+		if (c->answer != LATER)
+			done[n++] = c;
+	}
 	for (i = 0; i < n; i++)
-		done[i]->answer = mail_link(done[i]);
+		if (done[i]->answer == SMTP_YES)
+			done[i]->answer = mail_link(done[i]);
 	synced = n > 0 && fsync(newdir) == 0;
 	for (i = 0; i < n; i++) {
 		c = done[i];
@@ -413,7 +479,8 @@ serve(int listener)
 
 	for (i = 0; i < clients_n; i++)
 		p[i] = (struct pollfd){ .fd = clients[i]->fd, .events =
-		    clients[i]->h.out.n > 0 ? POLLOUT : POLLIN };
+		    clients[i]->h.out.n > 0 ? POLLOUT :
+		    clients[i]->until > 0 ? 0 : POLLIN };
 	p[i] = (struct pollfd){ .fd = enough() ? -1 : listener,
 	    .events = POLLIN };
 	poll(p, (nfds_t)(clients_n + (clients_n < CLIENTS)),
@@ -423,6 +490,8 @@ serve(int listener)
 		c = clients[i];
 		if (last)
 			dismiss(c, SMTP_SHUTDOWN);
+		else if (c->until > 0 && now >= c->until)
+			go_on(c, answer_of(c));
 		else if (p[i].revents != 0)
 			hear(c);
 		else if (now - c->since >= PATIENCE)
@@ -511,7 +580,39 @@ static _Noreturn void
 usage(void)
 {
 	errx(64, "usage: smtpsink [-p [ADDRESS:]PORT] [--json] [--once N] "
-	    "[--timeout SECONDS] [DIR]");
+	    "[--timeout SECONDS] [--faults[=FILE]] [DIR]");
+}
+
+/* What trouble is asked for; of no file, by addresses only. */
+static void
+faults_of(const char *path)
+{
+	static char text[16 * 1024];
+	const int fd = path == NULL ? -1 : open(path, O_RDONLY);
+	const ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof(text));
+	uint64_t line;
+
+	faults = true;
+	if (path != NULL && (fd == -1 || n == -1))
+		err(1, "%s", path);
+	if (n == sizeof(text))
+		errx(1, "%s: too long", path);
+	script.text = (struct slice){ text, (size_t)n };
+	line = smtp_script_wrong(script.text);
+	if (line > 0)
+		errx(64, "%s:%llu: not a step, and what is to come of it",
+		    path, (unsigned long long)line);
+	if (fd != -1)
+		close(fd);
+}
+
+/* A regular file behind --faults is the script: DIR is none. */
+static bool
+is_file(const char *path)
+{
+	struct stat st;
+
+	return path != NULL && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* The options; where it is to listen. */
@@ -522,6 +623,7 @@ options(int argc, char *argv[])
 		{ "json", no_argument, NULL, 'j' },
 		{ "once", required_argument, NULL, 'o' },
 		{ "timeout", required_argument, NULL, 't' },
+		{ "faults", optional_argument, NULL, 'f' },
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *where = "2525";
@@ -538,6 +640,9 @@ options(int argc, char *argv[])
 			wanted = number("--once", optarg);
 		else if (c == 't')
 			ends = t.tv_sec + (time_t)number("--timeout", optarg);
+		else if (c == 'f')
+			faults_of(optarg != NULL || !is_file(argv[optind]) ?
+			    optarg : argv[optind++]);
 		else
 			usage();
 	}

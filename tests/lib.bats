@@ -146,7 +146,7 @@ described() {
 
 @test "lib: the man page has each question and each answer of the header" {
 	local name
-	awk '/^enum smtp_(ask|reply) / { on = 1 } /^}/ { on = 0 } on' \
+	awk '/^enum smtp_(ask|reply) [{]/ { on = 1 } /^}/ { on = 0 } on' \
 	    "$ROOT/smtp_parse.h" | grep -oE '^	SMTP_[A-Z_]+' | tr -d '\t' |
 	    grep -vx 'SMTP_NOTHING\|SMTP_ANSWERS' >names
 	[ "$(wc -l <names)" -ge 40 ]

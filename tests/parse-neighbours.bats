@@ -337,3 +337,38 @@ load parse
 		\xc3\xa4|a\nb\xff	\xc3\xa4\x00a\nb\xff\x001234567890\x00	any octets
 	S
 }
+
+@test "script: a step, and what comes of it; the first line that is none is told" {
+	"$DRIVER" script <<-'S'
+		\e					0	nothing
+		\n#x\n \t\n				0	comments and blanks
+		connect drop				0	each step ...
+		ehlo 502\nmail 550\nrcpt 4\x35\x30\n	0	... some of them
+		data stop1000\r\ndot\tcut0		0	CRLF, and a TAB
+		DOT12 Slow5 421-4.3.2 # x		0	a number, several words
+		rcpt 550-5.123.9			0	a long code
+		rcpt18446744073709551614 drop		0	the greatest number
+		rcpt					1	no word
+		rcpt0 drop				1	number 0
+		rcpt-1 drop				1	no number
+		rcpt2x drop				1	nor this
+		rcpt18446744073709551616 drop		1	too great
+		quit drop				1	no step
+		drop					1	no step at all
+		dot 250					1	no trouble
+		dot 350					1	nor that
+		dot 460					1	no reply code
+		dot 45					1	half of one
+		dot 4500				1	more than one
+		dot 450-				1	no enhanced code
+		dot 450-5.0.0				1	of another class
+		dot 450-4.0				1	half of one
+		dot 450-4.0.0.0				1	more than one
+		dot slow				1	no seconds
+		dot slow3601				1	too many
+		dot cut1073741825			1	too many octets
+		dot drop now				1	another word
+		dot drop\nrcpt\n			2	the second
+		dot drop\n\n#\ndot \x00		4	a control octet
+	S
+}

@@ -1756,6 +1756,13 @@ do_key(struct slice in, const char *param)
 }
 
 static void
+do_script(struct slice in, const char *param)
+{
+	(void)param;
+	say("%ju", (uintmax_t)smtp_script_wrong(in));
+}
+
+static void
 do_is_user(struct slice in, const char *param)
 {
 	(void)param;
@@ -2764,6 +2771,7 @@ static const struct {
 	{ "sha256",		do_sha256,		true },
 	{ "key",		do_key,			true },
 	{ "is-user",		do_is_user,		false },
+	{ "script",		do_script,		false },
 	{ "mail",		do_mail,		false },
 	{ "rcpt",		do_rcpt,		false },
 	{ "bdat",		do_bdat,		false },

@@ -19,7 +19,7 @@ install_in() {
 	cp "$SMTPD" "$1/usr/local/sbin/smtpd"
 	cp "$CONTRIB"/with-* "$1/usr/local/sbin/"
 	cp "$CONTRIB"/mail-* "$CONTRIB/my-delivery" "$1/usr/local/bin/"
-	cp "$CONTRIB"/{procmailrc,maildroprc} "$1/etc/smtpd/"
+	cp "$CONTRIB"/{procmailrc,procmailrc-mbox,maildroprc} "$1/etc/smtpd/"
 	cp "$CONTRIB"/smtpd.sysusers "$1/etc/sysusers.d/smtpd.conf"
 	cp "$CONTRIB"/{smtpd.socket,smtpd@.service} "$1/etc/systemd/system/"
 	echo example.org >"$1/etc/hostname"
@@ -394,6 +394,79 @@ R
 	run_recipe smtpd --domain example.org --sync /home -- \
 	    maildrop -f '{sender}' -d '{user}'
 	[ "$(verdict)" = 550/5.1.1 ]
+}
+
+# ---- mbox ------------------------------------------------------------------
+
+# mbox_machine: alice and postmaster have files in /var/mail, and smtpd may write
+mbox_machine() {
+	machine procmail
+	inside bash -ec 'chown root:mail /var/mail; chmod 2775 /var/mail
+	    usermod -aG mail smtpd
+	    for u in alice postmaster; do
+	        install -m 660 -o alice -g mail /dev/null /var/mail/$u
+	    done'
+	as=(setpriv --reuid=smtpd --regid=smtpd --init-groups)
+}
+
+# in_mbox FILE: Subject and sender of each mail in it, as a mail reader finds them
+in_mbox() {
+	inside cat "$1" >mbox
+	py <<-'P'
+		import mailbox
+		for m in mailbox.mbox('mbox', create=False):
+		    print(m['Subject'], m.get_from().split()[0])
+	P
+}
+
+@test "with-procmail-mbox: a mail is appended, and its text cannot look like another" {
+	mbox_machine
+	printf 'Subject: one\n\ntext\nFrom x@y  Fri Nov 27 00:00:00 2026\n\nFrom here\n' >msg
+	hand_over with-procmail-mbox alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	printf 'Subject: two\n\nno empty line behind it\n' >msg
+	hand_over with-procmail-mbox Alice+x@example.org
+	in_mbox /var/mail/alice | cmp - <(printf '%s\n' 'one a@c.example' 'two a@c.example')
+	grep -qx '>From here' mbox
+	[ "$(inside stat -c '%U %G %a' /var/mail/alice)" = 'alice mail 660' ]
+	inside test ! -e /var/mail/alice.lock
+}
+
+@test "with-procmail-mbox: who has no file is 550 5.1.1; a lock file, a link and a directory are none" {
+	mbox_machine
+	inside bash -c 'touch /var/mail/alice.lock.lock /var/mail/bob.lock
+	    chown smtpd /var/mail/*.lock; ln -sf alice /var/mail/carol'
+	hand_over with-procmail-mbox nosuch@example.org bob.lock@example.org \
+	    carol@example.org smtpd@example.org
+	inside rm -f /var/mail/carol /var/mail/bob.lock /var/mail/alice.lock.lock
+	[ "$(verdict)" = 550/5.1.1 ]
+	[ "$(grep -c '^550.5.1.1 <' out)" = 4 ]
+	inside mv /var/mail/postmaster /var/mail/away
+	hand_over with-procmail-mbox nosuch@example.org
+	inside mv /var/mail/away /var/mail/postmaster
+	[ "$(verdict)" = 451/4.3.0 ]
+	[ "$(inside stat -c %s /var/mail/alice)" = 0 ]
+}
+
+@test "with-procmail-mbox: of mails that come at once each is whole" {
+	local i
+	local -a all=()
+	mbox_machine
+	for i in {1..12}; do
+		{
+			printf 'Subject: %s\n\n' "$i"
+			head -c 40000 /dev/zero | tr '\0' "${i: -1}" | fold -w 70
+			echo
+		} >msg
+		letter_to alice@example.org >"in.$i"
+		inside "${as[@]}" with-procmail-mbox --domain example.org <"in.$i" \
+		    >"out.$i" 2>/dev/null 3>&- &
+		all+=($!)
+	done
+	wait "${all[@]}"
+	[ "$(grep -l '^250 2.0.0 ' out.* | wc -l)" = 12 ]
+	in_mbox /var/mail/alice | sort -n | cmp - <(printf '%s a@c.example\n' {1..12})
+	[ "$(grep -cE '^([0-9])\1{69}$' mbox)" = $((12 * 571)) ]
 }
 
 # ---- Dovecot ---------------------------------------------------------------
@@ -982,7 +1055,9 @@ postgrey_there() {
 	machine dovecot
 	dovecot_runs
 	more=(--maildir "$BOXES/{user}")
-	inside bash -c 'mkdir -p /srv/alice/Maildir/{new,cur,tmp}
+	# with what Dovecot knew of its size
+	inside bash -c 'rm -rf /srv/alice/Maildir
+	    mkdir -p /srv/alice/Maildir/{new,cur,tmp}
 	    head -c 150000 /dev/zero | tr "\0" x >/srv/alice/Maildir/new/1
 	    chown -R smtpd:smtpd /srv/alice'
 	hand_over with-quota-status alice@example.org bob@example.org nosuch@example.org

@@ -29,7 +29,7 @@ install_in() {
 	printf '[Manager]\nDefaultEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
 	    >"$1/etc/systemd/system.conf.d/sanitizers.conf"
 	cat >"$1/etc/dovecot/dovecot.conf" <<-'C'
-		protocols =
+		protocols = lmtp
 		ssl = no
 		log_path = /dev/null
 		mail_location = maildir:~/Maildir
@@ -55,6 +55,9 @@ install_in() {
 		plugin {
 		  quota = maildir:User quota
 		  quota_rule = *:storage=100K
+		}
+		protocol lmtp {
+		  mail_plugins = quota
 		}
 		!include dovecot-quota.conf
 	C
@@ -1049,6 +1052,39 @@ postgrey_there() {
 	eventually again
 	[ "$(in_box $BOXES/alice)" = 1 ]
 	inside pkill postgrey
+}
+
+@test "mail-to-lmtp: Dovecot's word is ours, and its header stands for ours" {
+	machine dovecot msmtp
+	dovecot_runs
+	eventually inside test -S /run/dovecot/lmtp
+	a_letter
+	to_lmtp() {
+		letter_to "$@" >in
+		status=0
+		inside "${as[@]}" smtpd -n mx.example -d example.org \
+		    /usr/local/bin/mail-to-lmtp /run/dovecot/lmtp <in >out 2>log 3>&- || status=$?
+		cat out log
+	}
+	to_lmtp alice@example.org
+	[ "$(verdict)" = 250/2.0.0 ]
+	inside bash -c 'cat /srv/alice/Maildir/new/*' >stored
+	tail -c "$(wc -c <msg)" stored | cmp - msg
+	[ "$(grep -c '^Return-Path: <a@c.example>' stored)" = 1 ]
+	[ "$(grep -c '^Delivered-To: alice@example.org' stored)" = 1 ]
+	to_lmtp nosuch@example.org
+	[ "$(verdict)" = 550/5.1.1 ]
+	grep -q '^550 5.1.1 .*nosuch@example.org' out
+	{
+		printf 'Subject: big\n\n'
+		head -c 120000 /dev/zero | tr '\0' x | fold -w 70
+		echo
+	} >msg
+	to_lmtp bob@example.org
+	[ "$(verdict)" = 554/5.2.2 ]
+	inside doveadm stop || :
+	to_lmtp alice@example.org
+	[ "$(verdict)" = 451/4.4.1 ]
 }
 
 @test "with-quota-status: Dovecot says at RCPT who has no room, and who is nobody" {

@@ -27,7 +27,7 @@ alone() {
 	chmod 755 mta etc
 	chmod 644 etc/*
 	{
-		declare -p SMTPD OPTS POSTFIX EXIM
+		declare -p SMTPD OPTS POSTFIX EXIM ROOT
 		declare -f eventually begin arrived serve postfix exim by_sendmail \
 		    exim_sends curl_sends "$1"
 		echo 'begin "$@"'
@@ -139,7 +139,8 @@ postfix() {
 		    lmtp lmtp
 		printf '%s\n' 'cleanup unix n - n - 0 cleanup' \
 		    'postlog unix-dgram n - n - 1 postlogd' \
-		    'tlsmgr unix - - n - 1 tlsmgr' 'flush unix n - n - 0 flush'
+		    'tlsmgr unix - - n - 1 tlsmgr' 'flush unix n - n - 0 flush' \
+		    "${SERVICE:-}"
 	} >/mnt/conf/master.cf
 	"$POSTFIX/lib/postfix/sbin/master" -c /mnt/conf &
 	eventually test -S /mnt/q/public/pickup -o -p /mnt/q/public/pickup
@@ -163,6 +164,43 @@ postfix_mails() {
 	arrived 2
 	by_sendmail big -f '<>' u@example.org
 	arrived 3
+}
+
+postfix_is_onward() {
+	export PATH=$ROOT/contrib:$PATH
+	SERVICE=$'127.0.0.1:2526 inet n - n - - smtpd\nrelay unix - - n - - smtp' \
+	    postfix \
+	    'smtpd_relay_restrictions = reject_unauth_destination' \
+	    'relay_domains = example.org' 'message_size_limit = 60000' \
+	    'relay_recipient_maps = inline:{ { u@example.org = OK } }'
+	onward() {
+		"$SMTPD" -n mx.example -d example.org --log stderr mail-onward \
+		    --host=127.0.0.1 --port=2526 -- '{recipients}' 2>>onward.log |
+		    tr -d '\r' | grep -E '^(4|5|250 2\.0)' | sed 's/ Delivered.*//'
+	}
+	for who in u nosuch; do
+		for what in ascii big; do
+			{
+				printf 'EHLO c.example\r\nMAIL FROM:<a@c.example>\r\n'
+				printf 'RCPT TO:<%s@example.org>\r\nDATA\r\n' $who
+				sed 's/^\./../; s/$/\r/' $what
+				printf '.\r\nQUIT\r\n'
+			} | onward
+		done
+	done >replies
+	arrived 1
+}
+
+@test "mtas: mail-onward hands mail to Postfix, and its replies are ours" {
+	need_postfix
+	need msmtp
+	letter ascii
+	big big
+	alone postfix_is_onward
+	cat replies onward.log
+	[ "$(count box)" = 1 ]
+	HOPS=3 is_stored ascii "$(from a@c.example)"
+	[[ $(<replies) = '250 2.0.0'$'\n''554 5.3.4 '*$'\n''550 5.1.1 <nosuch@example.org>: '*$'\n''550 5.1.1 '* ]]
 }
 
 # 3.7's smtp(8) sends no BDAT, be CHUNKING offered or not: what it does with

@@ -98,6 +98,7 @@ submission() {
 	    -e "s|^key=.*|key=$BATS_FILE_TMPDIR/key.pem|" \
 	    -e "s|^users=.*|users=$PWD/users|" \
 	    -e "s|/etc/smtpd/msmtprc|$PWD/msmtprc|" \
+	    -e "s|/usr/local/bin/mail-onward|$ROOT/contrib/mail-onward|" \
 	    -e "s| 0 587 | 127.0.0.1 $port |" \
 	    -e "s|accept = 465|accept = 127.0.0.1:$port|" \
 	    "$ROOT/contrib/submission" >submission

@@ -283,7 +283,13 @@ debian() {
 	# shellcheck disable=SC2016
 	stand_in dpkg <<<'mkdir "$3"'
 	# shellcheck disable=SC2016
-	stand_in npm <<<'mkdir -p "$CLIENTS_DIR/node_modules/nodemailer"'
+	stand_in npm <<-'S'
+		for word; do
+			case $word in
+			*@*)	mkdir -p "$CLIENTS_DIR/node_modules/${word%@*}" ;;
+			esac
+		done
+	S
 }
 
 stand_in() {

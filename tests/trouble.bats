@@ -306,6 +306,28 @@ to() {
 	sunk
 }
 
+@test "trouble: the man page's script does what its comments say" {
+	sed -n '/^# the first message is put off/,/^\.Ed/p' "$ROOT/smtpd.8" | sed '$d' >script
+	[ "$(grep -vc '^#' script)" = 4 ]
+	OPTS+=(--faults script --log off)
+	local i mail=('MAIL FROM:<>' 'RCPT TO:<u@example.org>' DATA x .)
+	SECONDS=0
+	say 'EHLO c' "${mail[@]}" "${mail[@]}" 'MAIL FROM:<>' 'RCPT TO:<u@example.org>' \
+	    RSET "${mail[@]}"
+	[ "$SECONDS" -ge 5 ]
+	# the first is put off, the second try taken, and of the next the 250 is lost
+	[ "$(full_codes)" = '220 250 250/2.1.0 250/2.1.5 354 451/4.3.0 250/2.1.0 250/2.1.5 354 250/2.0.0 250/2.1.0 550/5.1.1 250/2.0.0 250/2.1.0 250/2.1.5 354' ]
+	[ "$(count box)" = 2 ]
+	# and where nothing is cut off before, the fourth message is
+	sed -i /^dot/d script
+	rm box/new/*
+	mail=('MAIL FROM:<>' 'RCPT TO:<v@example.org>' 'RCPT TO:<w@example.org>' DATA)
+	say 'EHLO c' "${mail[@]}" x . "${mail[@]}" x . "${mail[@]}" x . "${mail[@]}" \
+	    "$(printf 'x%.0s' {1..1100})" . QUIT
+	[ "$(codes | tr ' ' '\n' | grep -c 354)" = 4 ]
+	[ "$(count box)" = 3 ]
+}
+
 @test "trouble: a script that is none is told, with its line" {
 	local bad
 	for bad in 'dot' 'dot 250' 'dot0 451' 'helo 451' 'rcpt 452 x' 'rcpt slow' 'rcpt 2 452' \

@@ -6890,7 +6890,7 @@ smtp_put_state(struct smtp_text *t, const struct smtp_session *s,
 enum step {
 	STEP_EHLO, STEP_LHLO, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_MORE,
 	STEP_DATA, STEP_CHUNK, STEP_BDAT, STEP_AGAIN, STEP_USER,
-	STEP_PASSWORD, STEP_PLAIN
+	STEP_PASSWORD, STEP_PLAIN, STEP_BARRED
 };
 
 static const struct {
@@ -6913,6 +6913,7 @@ static const struct {
 	[STEP_USER] = { "user", "your name, in base64; * gives up" },
 	[STEP_PASSWORD] = { "password", "your password, in base64: it is "
 	    "seen" },
+	[STEP_BARRED] = { "quit", "no mail is taken from you: say QUIT" },
 	[STEP_PLAIN] = { "plain", "NUL, name, NUL, password, all in base64; "
 	    "* gives up" }
 };
@@ -6920,6 +6921,8 @@ static const struct {
 static enum step
 step_of(const struct smtp_session *s, const struct smtp_terms *t)
 {
+	if (s->barred)
+		return STEP_BARRED;
 	switch (s->at) {
 	case SMTP_AT_BODY:
 		return STEP_DATA;

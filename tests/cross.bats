@@ -81,6 +81,8 @@ cross() {
 		BOX = ['-m', 'box']
 		TEMPLATE = ['-m', 'home/{user}']
 		RUN = ['--', top + '/prog', 'seen', '{recipient}']
+		STEPS = ['--policy', top + '/policy', '--policy-states',
+		    'connect,ehlo,mail,rcpt,data,end-of-message']
 		RELAY = ['--', top + '/prog', 'seen', '{recipients}']
 
 
@@ -121,6 +123,11 @@ cross() {
 		    Mode('normalize', ['--bare-newline', 'normalize'] + BOX,
 		        message=LONG + LINES[16:], bare=True),
 		    Mode('policy', ['--policy', top + '/policy'] + BOX),
+		    Mode('policy, all steps', STEPS + BOX),
+		    Mode('policy, all steps, LMTP', ['--lmtp'] + STEPS + TEMPLATE, THREE,
+		        lmtp=True),
+		    Mode('policy, all steps, PRDR', STEPS + TEMPLATE, THREE, LONG, prdr=True),
+		    Mode('policy, all steps, program', STEPS + RUN, THREE),
 		    Mode('AUTH', ['--secured', '--auth', top + '/checker'] + BOX,
 		        auth=True),
 		]

@@ -384,6 +384,7 @@ fuzz_neighbours(struct slice in, size_t cut)
 	MUST(all != SMTP_OK || used <= in.n);
 	MUST(some == SMTP_EMORE || some == all);
 	MUST(some != SMTP_OK || n == used);
+	(void)smtp_script_wrong(in);
 	all = smtp_parse_policy(in, &policy);
 	if (all == SMTP_OK) {
 		within(policy.all, in);

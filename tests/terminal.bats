@@ -95,6 +95,18 @@ LETTER=('helo c.example' 'mail from: a@c.example' 'rcpt to: u@example.org' data
 	run ! grep -q 'smtpd\[.*: \(session\|message\|refused\) ' screen
 }
 
+@test "terminal: who is refused at the greeting is told what is left to say" {
+	printf '#!/bin/sh\nprintf "action=REJECT not you\\n\\n"\nexec sleep 9\n' >policy
+	chmod 755 policy
+	OPTS+=(--policy ./policy --policy-states connect)
+	terminal 'helo c.example' quit
+	[ "$status" = 0 ]
+	grep -q '^554 not you$' screen
+	grep -q '^(no mail is taken from you: say QUIT)$' screen
+	grep -q '^quit> helo c.example$' screen
+	grep -q '^503 No mail' screen
+}
+
 @test "terminal: so is that of a policy server or a user list that is not there" {
 	OPTS+=(--policy "$PWD/no-socket")
 	terminal "${LETTER[@]:0:3}" quit

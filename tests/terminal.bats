@@ -96,7 +96,8 @@ LETTER=('helo c.example' 'mail from: a@c.example' 'rcpt to: u@example.org' data
 }
 
 @test "terminal: who is refused at the greeting is told what is left to say" {
-	printf '#!/bin/sh\nprintf "action=REJECT not you\\n\\n"\nexec sleep 9\n' >policy
+	printf '%s\n' '#!/bin/sh' 'while read -r line; do' \
+	    '[ -n "$line" ] || printf "action=REJECT not you\n\n"' done >policy
 	chmod 755 policy
 	OPTS+=(--policy ./policy --policy-states connect)
 	terminal 'helo c.example' quit

@@ -96,8 +96,12 @@ LETTER=('helo c.example' 'mail from: a@c.example' 'rcpt to: u@example.org' data
 }
 
 @test "terminal: who is refused at the greeting is told what is left to say" {
-	printf '%s\n' '#!/bin/sh' 'while read -r line; do' \
-	    '[ -n "$line" ] || printf "action=REJECT not you\n\n"' done >policy
+	cat >policy <<-'S'
+		#!/bin/sh
+		while read -r line; do
+			[ -n "$line" ] || printf 'action=REJECT not you\n\n'
+		done
+	S
 	chmod 755 policy
 	OPTS+=(--policy ./policy --policy-states connect)
 	terminal 'helo c.example' quit

@@ -24,22 +24,26 @@ HARDENLD = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 # bcmp(3), which C has not, of memcmp(3)
 MAYBE    = -fstack-clash-protection -fcf-protection=full \
 	   -ftrivial-auto-var-init=zero -fno-builtin-bcmp
+# No output is named: tcc as root would put a file in the place of /dev/null.
 PROBE    = for f in $(MAYBE); do \
-	     $(CC) -Werror $$f -x c -c -o /dev/null /dev/null 2>/dev/null && \
+	     $(CC) -Werror $$f -fsyntax-only -x c /dev/null 2>/dev/null && \
 	       printf '%s ' $$f; done
+PROBELD  = echo 'int main(void) { return 0; }' >$@.probe.c; \
+	   $(CC) $(HARDENLD) -o $@.probe $@.probe.c 2>/dev/null && \
+	     printf '%s ' '$(HARDENLD)'; rm -f $@.probe $@.probe.c
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static sink lib sink-static run serve check check-asan check-32 gates bench \
+.PHONY: all static sink lib sink-static run serve check check-asan check-32 check-machine gates bench \
 	flow prove prove-mutants fuzz lint install install-lib uninstall \
 	uninstall-lib dist clean smtp_parse.pc
 
 all: smtpd
 
 smtpd: $(OBJ)
-	$(CC) $(HARDENLD) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	$(CC) $$($(PROBELD)) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 .SUFFIXES: .c .o
 .c.o:
@@ -56,7 +60,8 @@ smtpd-asan: $(SRC) smtp_parse.h
 
 # large files and inodes, and the years after 2038, where a long has 32 bits
 smtpd-32: $(SRC) smtp_parse.h
-	$(CC) -m32 $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $(SRC)
+	$(CC) -m32 -idirafter /usr/include/$$($(CC) -print-multiarch) \
+	  $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -o $@ $(SRC)
 
 # the limits of one session made short enough to be tested
 smtpd-hasty: $(SRC) smtp_parse.h
@@ -77,7 +82,7 @@ tests/prove: tests/prove.c tests/session_check.h smtp_parse.c smtp_parse.h
 # the second host
 sink: contrib/smtpsink
 contrib/smtpsink: contrib/smtpsink.c smtp_parse.o
-	$(CC) $(STD) $(WARN) $(HARDEN) $(HARDENLD) -I. $(CPPFLAGS) $(CFLAGS) \
+	$(CC) $(STD) $(WARN) $(HARDEN) $$($(PROBELD)) -I. $(CPPFLAGS) $(CFLAGS) \
 	  $(LDFLAGS) -o $@ contrib/smtpsink.c smtp_parse.o $(LDLIBS)
 
 # the same without libraries, for a container that has nothing else
@@ -132,6 +137,18 @@ check-32:
 	@$(MAKE) smtpd smtpd-32 smtpd-hasty tests/parse_driver tests/session_driver
 	@BATSFLAGS='$(BATSFLAGS)' SMTPD=./smtpd-32 bash tests/run $(TESTS_32)
 
+# The same language on another machine, which an emulator is: 64 bits, most
+# significant octet first; and MACHINE=arm-linux-gnueabihf, 32 bits.  Debian has
+# the compiler in gcc-$(MACHINE), and the emulator in qemu-user-static.
+MACHINE  = s390x-linux-gnu
+TESTS_MACHINE = tests/parse-*.bats tests/session.bats tests/sequence.bats \
+	   tests/mail.bats tests/data.bats tests/maildir.bats tests/template.bats
+
+check-machine: smtp_parse.h
+	@CC='$(CC)' sh tests/setup
+	@MACHINE='$(MACHINE)' STD='$(STD) $(WARN) $(CFLAGS)' sh tests/machine \
+	  $(TESTS_MACHINE)
+
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1
 	sh tests/gates ./smtpd ./smtpd-static
@@ -165,7 +182,7 @@ fuzz:
 lint:
 	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
 	  .ci/run .ci/install
-	shellcheck -s sh tests/gates tests/setup contrib/mailbox contrib/remains contrib/run \
+	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
 	  contrib/mail-to-[!n]*

@@ -5388,6 +5388,9 @@ harden(void)
 #ifdef __linux__
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	harden_landlock(root, why);
+#else
+	(void)root;
+	(void)why;
 #endif
 #ifdef __OpenBSD__
 	if (unveil("/", "r") == -1 ||

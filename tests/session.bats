@@ -5,7 +5,7 @@
 load helper
 
 setup_file() {
-	export SESSION_DRIVER=$ROOT/tests/session_driver
+	export SESSION_DRIVER=${SESSION_DRIVER:-$ROOT/tests/session_driver}
 	[ ! -x "$SESSION_DRIVER" ] || return 0
 	SESSION_DRIVER=$BATS_FILE_TMPDIR/session_driver
 	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -g -O1 -I"$ROOT" \

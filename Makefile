@@ -9,6 +9,16 @@ LIBDIR   = $(PREFIX)/lib
 INCDIR   = $(PREFIX)/include
 PROGNAME = smtpd
 PORT     = 2525
+
+# of install-systemd and install-contrib; the domain to receive mail for
+DOMAIN   = example.org
+BINDIR   = $(PREFIX)/bin
+UNITDIR  = $(PREFIX)/lib/systemd/system
+SYSUSERS = $(PREFIX)/lib/sysusers.d
+TMPFILES = $(PREFIX)/lib/tmpfiles.d
+BASHDIR  = $(PREFIX)/share/bash-completion/completions
+ZSHDIR   = $(PREFIX)/share/zsh/site-functions
+
 PROGRAM  =
 
 CC       = cc
@@ -37,8 +47,9 @@ SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
 .PHONY: all static sink lib sink-static run serve check check-asan check-32 check-machine gates bench \
-	flow prove prove-mutants fuzz lint install install-lib uninstall \
-	uninstall-lib dist clean smtp_parse.pc
+	flow prove prove-mutants fuzz lint install install-lib \
+	install-systemd install-contrib uninstall uninstall-lib \
+	uninstall-systemd uninstall-contrib dist clean smtp_parse.pc
 
 all: smtpd
 
@@ -184,7 +195,7 @@ lint:
 	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
-	  contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
+	  contrib/completion contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
 	  contrib/mail-to-[!n]*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
@@ -205,6 +216,53 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
 	@DESTDIR='$(DESTDIR)' sh contrib/remains
+
+# the strict unit and what it wants; nothing is enabled or started
+UNITFILES = $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket \
+	   $(DESTDIR)$(UNITDIR)/$(PROGNAME)@.service \
+	   $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf \
+	   $(DESTDIR)$(TMPFILES)/$(PROGNAME).conf
+
+install-systemd:
+	mkdir -p $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
+	cp contrib/smtpd.socket $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket
+	sed -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
+	  -e 's/example\.org/$(DOMAIN)/g' 'contrib/smtpd@.service' \
+	  >'$(DESTDIR)$(UNITDIR)/$(PROGNAME)@.service'
+	cp contrib/smtpd.sysusers $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf
+	cp contrib/smtpd.tmpfiles $(DESTDIR)$(TMPFILES)/$(PROGNAME).conf
+	chmod 644 $(UNITFILES)
+
+uninstall-systemd:
+	rm -f $(UNITFILES)
+
+# the programs that mail is handed to, what reads the log and shows the sessions,
+# the sink, and completion for two shells; $(PROGNAME)-mailbox makes a Maildir
+TOOLS    = mail-filtered mail-onward mail-to-command mail-to-kafka mail-to-lmtp \
+	   mail-to-nats mail-to-redis mail-to-s3 mail-to-webhook milter-filter \
+	   smtplog smtpsink smtptop
+
+install-contrib: all sink
+	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BASHDIR) \
+	  $(DESTDIR)$(ZSHDIR)
+	for t in $(TOOLS); do cp contrib/$$t $(DESTDIR)$(BINDIR)/.$$t.new && \
+	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \
+	  mv -f $(DESTDIR)$(BINDIR)/.$$t.new $(DESTDIR)$(BINDIR)/$$t || exit 1; done
+	cp contrib/mailbox $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox
+	cp contrib/test-unit $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
+	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
+	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
+	./smtpd --help | sh contrib/completion bash $(PROGNAME) \
+	  >$(DESTDIR)$(BASHDIR)/$(PROGNAME)
+	./smtpd --help | sh contrib/completion zsh $(PROGNAME) \
+	  >$(DESTDIR)$(ZSHDIR)/_$(PROGNAME)
+	chmod 644 $(DESTDIR)$(BASHDIR)/$(PROGNAME) $(DESTDIR)$(ZSHDIR)/_$(PROGNAME)
+
+uninstall-contrib:
+	for t in $(TOOLS); do rm -f $(DESTDIR)$(BINDIR)/$$t; done
+	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
+	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit \
+	  $(DESTDIR)$(BASHDIR)/$(PROGNAME) $(DESTDIR)$(ZSHDIR)/_$(PROGNAME)
 
 LIBFILES = $(DESTDIR)$(LIBDIR)/libsmtp_parse.a \
 	   $(DESTDIR)$(LIBDIR)/pkgconfig/smtp_parse.pc \

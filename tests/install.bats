@@ -148,6 +148,97 @@ watching() {
 	[ "$(files dest | wc -l)" = 0 ]
 }
 
+@test "install: install-systemd puts the strict unit for a domain, the user and the Maildirs, and uninstall-systemd takes them away" {
+	tree
+	mk install-systemd DESTDIR="$PWD/dest" DOMAIN=one.example
+	files dest >got
+	printf 'usr/local/lib/%s 644\n' systemd/system/smtpd.socket \
+	    systemd/system/smtpd@.service sysusers.d/smtpd.conf \
+	    tmpfiles.d/smtpd.conf | diff - got
+	run ! grep -r 'example\.org' dest
+	sed 's/one\.example/example.org/' dest/usr/local/lib/systemd/system/smtpd@.service |
+	    cmp - "$ROOT/contrib/smtpd@.service"
+	mk uninstall-systemd DESTDIR="$PWD/dest"
+	[ "$(files dest | wc -l)" = 0 ]
+	# under another name and place, all of it
+	mk install install-systemd DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
+	run ! grep -rE '^[^#]*/usr/(local|sbin/smtpd)' dest/usr/lib
+	grep -q '^ExecStart=-/usr/sbin/in.smtpd -d example.org' \
+	    dest/usr/lib/systemd/system/in.smtpd@.service
+	grep -q '^ExecPaths=/usr/sbin/in.smtpd ' dest/usr/lib/systemd/system/in.smtpd@.service
+	mk uninstall uninstall-systemd DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
+	[ "$(files dest | wc -l)" = 0 ]
+}
+
+@test "install: install-contrib puts the tools, which run, and uninstall-contrib takes them away" {
+	tree
+	mk install-contrib DESTDIR="$PWD/dest"
+	run ! grep -vE ' (755|644)$' <(files dest)
+	run -64 dest/usr/local/bin/smtpsink --nosuch
+	for t in "$ROOT"/contrib/mail-[!t]* "$ROOT"/contrib/mail-to-*; do
+		cmp "$t" "dest/usr/local/bin/${t##*/}"
+	done
+	run -64 dest/usr/local/sbin/smtpd-mailbox
+	[ -s dest/usr/local/share/bash-completion/completions/smtpd ]
+	[ -s dest/usr/local/share/zsh/site-functions/_smtpd ]
+	mk uninstall-contrib DESTDIR="$PWD/dest"
+	[ "$(files dest | wc -l)" = 0 ]
+}
+
+# completes WORD...: what bash would offer for the last one
+completes() {
+	bash -c '
+		source ./complete.bash
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		_smtpd_options
+		printf "%s\n" "${COMPREPLY[@]}"' - "$@" >offered
+	cat offered
+}
+
+@test "install: bash completes every option there is, and the words and files behind them" {
+	need shellcheck
+	"$SMTPD" --help | sh "$ROOT/contrib/completion" bash >complete.bash
+	shellcheck -s bash complete.bash
+	completes smtpd --
+	"$SMTPD" --help | grep -oE '^  (-., |    )--[a-z-]+' | sed 's/.*--/--/' |
+	    sort >options
+	[ "$(wc -l <options)" -gt 25 ]
+	sort offered | diff options -
+	completes smtpd --bare-newline ''
+	printf '%s\n' reject normalize | diff - offered
+	completes smtpd --log sy
+	[ "$(<offered)" = syslog ]
+	: >here.conf
+	completes smtpd -f her
+	[ "$(<offered)" = here.conf ]
+	completes smtpd --timeout ''
+	[ -z "$(<offered)" ]
+}
+
+@test "install: zsh completes every option there is" {
+	need zsh
+	mkdir functions
+	"$SMTPD" --help | sh "$ROOT/contrib/completion" zsh >functions/_smtpd
+	cat >ask.zsh <<-'Z'
+		zmodload zsh/zpty
+		zpty z zsh -f -i
+		zpty -w z 'PS1=; fpath=($PWD/functions $fpath); autoload -U compinit; compinit -D -u; LISTMAX=1000; COLUMNS=200; LINES=200; print REA''DY'
+		while zpty -r z line && [[ $line != *READY* ]]; do :; done
+		zpty -w -n z $'smtpd --bare-newline no\t'
+		for i in {1..50}; do
+			sleep 0.1
+			while zpty -r -t z line; do got+=$line; done
+			[[ $got = *normalize* ]] && break
+		done
+		print -r -- "$got"
+		[[ $got = *normalize* ]]
+	Z
+	timeout 30 zsh -f ask.zsh </dev/null
+	for o in $("$SMTPD" --help | grep -oE '^  (-., |    )--[a-z-]+' | sed 's/.*--//'); do
+		grep -qF -e "'*--$o" functions/_smtpd
+	done
+}
+
 @test "install: an empty DESTDIR means PREFIX itself" {
 	tree
 	mk install PREFIX="$PWD/here"

@@ -75,6 +75,8 @@ init() {
 	mkdir -p .before
 	pivot_root . .before
 	umount -l .before
+	# systemd does so itself, but not in what it takes for a container
+	mount --make-rshared /
 	exec "${INSIDE[@]}" $SYSTEMD --system --log-target=console \
 	    --show-status=no
 }

@@ -113,7 +113,7 @@ check_burst() {
 	listen "$CONTRIB/$1"
 	# shellcheck disable=SC2016
 	inside bash -c '
-		for _ in {1..600}; do
+		for _ in {1..1000}; do
 			exec {fd}<>/dev/tcp/127.0.0.1/25
 			exec {fd}>&-
 		done' 2>refused
@@ -220,11 +220,11 @@ runtime() {
 	check_journal smtpd-fast@.service
 }
 
-@test "strict unit: the socket survives 600 connections at once" {
+@test "strict unit: the socket survives 1000 connections at once" {
 	check_burst smtpd@.service
 }
 
-@test "fast unit: the socket survives 600 connections at once" {
+@test "fast unit: the socket survives 1000 connections at once" {
 	check_burst smtpd-fast@.service
 }
 

@@ -46,7 +46,8 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static sink lib sink-static run serve check check-asan check-32 check-machine gates bench \
+.PHONY: all static sink lib sink-static run serve check check-asan check-32 check-machine \
+	check-large gates bench \
 	flow prove prove-mutants fuzz lint install install-lib \
 	install-systemd install-contrib uninstall uninstall-lib \
 	uninstall-systemd uninstall-contrib dist clean smtp_parse.pc
@@ -160,6 +161,12 @@ check-machine: smtp_parse.h
 	@MACHINE='$(MACHINE)' STD='$(STD) $(WARN) $(CFLAGS)' sh tests/machine \
 	  $(TESTS_MACHINE)
 
+# what takes minutes: packages, made and installed in clean systems; and three
+# hosts behind HAProxy, all of which are killed again and again
+check-large: all sink
+	@CC='$(CC)' sh tests/setup
+	@BATSFLAGS='$(BATSFLAGS)' JOBS=1 bash tests/run tests/large/*.bats
+
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1
 	sh tests/gates ./smtpd ./smtpd-static
@@ -191,7 +198,7 @@ fuzz:
 	  fuzz/session tests/seeds/session
 
 lint:
-	shellcheck -s bash tests/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
+	shellcheck -s bash tests/*.bats tests/large/*.bats tests/*.bash tests/*.sh tests/bench tests/mutants tests/run \
 	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
@@ -199,7 +206,7 @@ lint:
 	  contrib/mail-to-[!n]*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
-	mandoc -Tlint -Wwarning smtpd.8 contrib/smtp_parse.3
+	mandoc -Tlint -Wwarning smtpd.8 contrib/smtp_parse.3 contrib/smtpd-tools.1
 
 # each is copied beside its place and renamed, so that a launcher finds the old
 # one or the new one at any moment, and whole
@@ -244,12 +251,20 @@ TOOLS    = mail-filtered mail-onward mail-to-command mail-to-kafka mail-to-lmtp 
 
 install-contrib: all sink
 	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BASHDIR) \
-	  $(DESTDIR)$(ZSHDIR)
+	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(MANDIR)/man1
+	cp contrib/smtpd-tools.1 $(DESTDIR)$(MANDIR)/man1
+	for t in $(TOOLS); do echo .so man1/smtpd-tools.1 \
+	  >$(DESTDIR)$(MANDIR)/man1/$$t.1 || exit 1; done
+	mkdir -p $(DESTDIR)$(MANDIR)/man8
+	for t in mailbox test-unit; do echo .so man1/smtpd-tools.1 \
+	  >$(DESTDIR)$(MANDIR)/man8/$(PROGNAME)-$$t.8 || exit 1; done
+	chmod 644 $(DESTDIR)$(MANDIR)/man1/smtpd-tools.1
 	for t in $(TOOLS); do cp contrib/$$t $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  mv -f $(DESTDIR)$(BINDIR)/.$$t.new $(DESTDIR)$(BINDIR)/$$t || exit 1; done
 	cp contrib/mailbox $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox
-	cp contrib/test-unit $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
+	sed 's/smtpd@/$(PROGNAME)@/' contrib/test-unit \
+	  >$(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
 	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
 	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
 	./smtpd --help | sh contrib/completion bash $(PROGNAME) \
@@ -259,9 +274,13 @@ install-contrib: all sink
 	chmod 644 $(DESTDIR)$(BASHDIR)/$(PROGNAME) $(DESTDIR)$(ZSHDIR)/_$(PROGNAME)
 
 uninstall-contrib:
-	for t in $(TOOLS); do rm -f $(DESTDIR)$(BINDIR)/$$t; done
-	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
+	for t in $(TOOLS); do rm -f $(DESTDIR)$(BINDIR)/$$t \
+	  $(DESTDIR)$(MANDIR)/man1/$$t.1; done
+	rm -f $(DESTDIR)$(MANDIR)/man1/smtpd-tools.1 \
+	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
 	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit \
+	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME)-mailbox.8 \
+	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME)-test-unit.8 \
 	  $(DESTDIR)$(BASHDIR)/$(PROGNAME) $(DESTDIR)$(ZSHDIR)/_$(PROGNAME)
 
 LIBFILES = $(DESTDIR)$(LIBDIR)/libsmtp_parse.a \

@@ -13,7 +13,7 @@
 
 bats_require_minimum_version 1.5.0
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 : "${SMTPD:=$ROOT/smtpd}"
 : "${DRIVER:=$ROOT/tests/parse_driver}"
 [[ $SMTPD = /* ]] || SMTPD=$PWD/$SMTPD

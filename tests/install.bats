@@ -331,3 +331,29 @@ recording() {
 	mk clean
 	[ "$(git -C src status --porcelain --ignored)" = '' ]
 }
+
+@test "recipes: AppArmor's parser takes the profile" {
+	need apparmor_parser
+	apparmor_parser -Q -K "$ROOT/contrib/smtpd.apparmor" 2>said
+	run ! grep -i error said
+}
+
+@test "recipes: logrotate turns over the file that rsyslog writes, and rsyslog is told" {
+	need_root
+	need logrotate
+	grep -q "file=\"/var/log/smtpd.log\"" "$ROOT/contrib/rsyslog.conf"
+	sed -e "s|/var/log/smtpd.log|$PWD/smtpd.log|" \
+	    -e "s|/usr/lib/rsyslog/rsyslog-rotate|touch $PWD/told|" \
+	    "$ROOT/contrib/smtpd.logrotate" >rotate
+	chmod 644 rotate
+	chmod 755 .
+	logrotate -s state rotate
+	[ ! -e told ]
+	echo one >smtpd.log
+	logrotate -f -s state rotate
+	[ -e told ]
+	[ "$(cat smtpd.log.1)" = one ]
+	echo two >smtpd.log
+	logrotate -f -s state rotate
+	[ "$(zcat smtpd.log.2.gz)" = one ]
+}

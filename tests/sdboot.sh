@@ -8,6 +8,7 @@
 #	sdboot.sh run DIR COMMAND...	run a command inside
 #	sdboot.sh stop DIR		end all of it
 #
+# SDBOOT_ROOT is the root of another system to boot, in place of this machine's.
 # DIR is a directory for the state: outer and pid, the processes; cgroup; and
 # console, what systemd said.
 
@@ -56,7 +57,7 @@ init() {
 	mkdir "$dir/mnt/upper" "$dir/mnt/work" "$dir/mnt/root"
 	root=$dir/mnt/root
 	mount -t overlay -o \
-	    "lowerdir=/,upperdir=$dir/mnt/upper,workdir=$dir/mnt/work" \
+	    "lowerdir=${SDBOOT_ROOT:-/},upperdir=$dir/mnt/upper,workdir=$dir/mnt/work" \
 	    overlay "$root"
 	# nothing of the machine's is started, mounted or asked for
 	rm -rf "$root"/etc/systemd/system/*.wants

@@ -161,8 +161,7 @@ check-machine: smtp_parse.h
 	@MACHINE='$(MACHINE)' STD='$(STD) $(WARN) $(CFLAGS)' sh tests/machine \
 	  $(TESTS_MACHINE)
 
-# what takes minutes: packages, made and installed in clean systems; and three
-# hosts behind HAProxy, all of which are killed again and again
+# what takes minutes: packages, made and installed in clean systems
 check-large: all sink
 	@CC='$(CC)' sh tests/setup
 	@BATSFLAGS='$(BATSFLAGS)' JOBS=1 bash tests/run tests/large/*.bats

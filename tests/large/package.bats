@@ -12,7 +12,7 @@ WORK=$BATS_FILE_TMPDIR
 # sources DIR: what would be committed
 sources() {
 	mkdir -p "$1"
-	(cd "$ROOT" && git ls-files -co --exclude-standard -z) |
+	(cd "$ROOT" && git -c safe.directory='*' ls-files -co --exclude-standard -z) |
 	    (cd "$ROOT" && tar cf - --null -T -) | tar xf - -C "$1"
 }
 

@@ -9,17 +9,18 @@ LIBDIR   = $(PREFIX)/lib
 INCDIR   = $(PREFIX)/include
 PROGNAME = smtpd
 PORT     = 2525
+PROGRAM  =
 
-# of install-systemd and install-contrib; the domain to receive mail for
+# install-systemd and install-contrib: what the unit is to run smtpd with, and where
+# all goes
 DOMAIN   = example.org
+OPTIONS  = -d $(DOMAIN) --maildir /var/mail/smtpd/{user}
 BINDIR   = $(PREFIX)/bin
 UNITDIR  = $(PREFIX)/lib/systemd/system
 SYSUSERS = $(PREFIX)/lib/sysusers.d
 TMPFILES = $(PREFIX)/lib/tmpfiles.d
 BASHDIR  = $(PREFIX)/share/bash-completion/completions
 ZSHDIR   = $(PREFIX)/share/zsh/site-functions
-
-PROGRAM  =
 
 CC       = cc
 MUSL     = musl-gcc
@@ -46,9 +47,9 @@ FUZZ_SECONDS = 60
 SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
-.PHONY: all static sink lib sink-static run serve check check-asan check-32 check-machine \
-	check-large gates bench \
-	flow prove prove-mutants fuzz lint install install-lib \
+.PHONY: all static sink lib sink-static run serve check check-asan check-32 \
+	check-machine check-large gates bench flow prove prove-mutants fuzz \
+	lint install install-lib \
 	install-systemd install-contrib uninstall uninstall-lib \
 	uninstall-systemd uninstall-contrib dist clean smtp_parse.pc
 
@@ -156,9 +157,9 @@ MACHINE  = s390x-linux-gnu
 TESTS_MACHINE = tests/parse-*.bats tests/session.bats tests/sequence.bats \
 	   tests/mail.bats tests/data.bats tests/maildir.bats tests/template.bats
 
-check-machine: smtp_parse.h
+check-machine:
 	@CC='$(CC)' sh tests/setup
-	@MACHINE='$(MACHINE)' STD='$(STD) $(WARN) $(CFLAGS)' sh tests/machine \
+	@MACHINE='$(MACHINE)' FLAGS='$(STD) $(WARN) $(CFLAGS)' sh tests/machine \
 	  $(TESTS_MACHINE)
 
 # what takes minutes: packages, made and installed in clean systems
@@ -232,7 +233,8 @@ UNITFILES = $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket \
 install-systemd:
 	mkdir -p $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
 	cp contrib/smtpd.socket $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket
-	sed -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
+	sed -e 's|^\(ExecStart=-[^ ]*\) .*|\1 $(OPTIONS)|' \
+	  -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
 	  -e 's/example\.org/$(DOMAIN)/g' 'contrib/smtpd@.service' \
 	  >'$(DESTDIR)$(UNITDIR)/$(PROGNAME)@.service'
 	cp contrib/smtpd.sysusers $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf
@@ -250,14 +252,12 @@ TOOLS    = mail-filtered mail-onward mail-to-command mail-to-kafka mail-to-lmtp 
 
 install-contrib: all sink
 	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BASHDIR) \
-	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(MANDIR)/man1
+	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
 	cp contrib/smtpd-tools.1 $(DESTDIR)$(MANDIR)/man1
-	for t in $(TOOLS); do echo .so man1/smtpd-tools.1 \
-	  >$(DESTDIR)$(MANDIR)/man1/$$t.1 || exit 1; done
-	mkdir -p $(DESTDIR)$(MANDIR)/man8
-	for t in mailbox test-unit; do echo .so man1/smtpd-tools.1 \
-	  >$(DESTDIR)$(MANDIR)/man8/$(PROGNAME)-$$t.8 || exit 1; done
 	chmod 644 $(DESTDIR)$(MANDIR)/man1/smtpd-tools.1
+	cd $(DESTDIR)$(MANDIR) && for p in $(TOOLS:=.1) $(PROGNAME)-mailbox.8 \
+	  $(PROGNAME)-test-unit.8; do f=man$${p##*.}/$$p && \
+	  echo .so man1/smtpd-tools.1 >$$f && chmod 644 $$f || exit 1; done
 	for t in $(TOOLS); do cp contrib/$$t $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  mv -f $(DESTDIR)$(BINDIR)/.$$t.new $(DESTDIR)$(BINDIR)/$$t || exit 1; done

@@ -172,7 +172,7 @@ watching() {
 
 @test "install: install-contrib puts the tools, which run, and uninstall-contrib takes them away" {
 	tree
-	mk install-contrib DESTDIR="$PWD/dest"
+	(umask 077; mk install-contrib DESTDIR="$PWD/dest")
 	run ! grep -vE ' (755|644)$' <(files dest)
 	run -64 dest/usr/local/bin/smtpsink --nosuch
 	for t in "$ROOT"/contrib/mail-[!t]* "$ROOT"/contrib/mail-to-*; do

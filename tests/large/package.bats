@@ -17,7 +17,8 @@ sources() {
 }
 
 setup_file() {
-	local release version=0.2 src
+	local release version src
+	version=$(sed -n 's/^VERSION *= *//p' "$ROOT/Makefile")
 	"$SDBOOT" possible >"$WORK/why" || return 0
 	command -v mmdebstrap >/dev/null || return 0
 	release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
@@ -179,10 +180,13 @@ dpkg_inside() {
 		mkdir -p "$1/mail"
 		mount --bind mail "$1/mail"
 		chroot "$1" /smtpsink -p 0.0.0.0:2525 /mail &
-		until printf "Subject: x\n\nx\n" | curl -sS --crlf smtp://127.0.0.1:2525 \
-		    --mail-from a@c.example --mail-rcpt u@example.org -T - 2>/dev/null; do
+		for _ in {1..100}; do
+			! printf "Subject: x\n\nx\n" | curl -sS --crlf smtp://127.0.0.1:2525 \
+			    --mail-from a@c.example --mail-rcpt u@example.org -T - \
+			    2>/dev/null || exit 0
 			sleep 0.1
-		done' - "$at" </dev/null >ran 2>&1 3>&- || { cat ran; false; }
+		done
+		exit 1' - "$at" </dev/null >ran 2>&1 3>&- || { cat ran; false; }
 	grep -q '^Subject: x$' mail/new/*
 	"${b[@]}" umount -a >/dev/null
 }

@@ -255,8 +255,9 @@ install-contrib: all sink
 	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
 	cp contrib/smtpd-tools.1 $(DESTDIR)$(MANDIR)/man1
 	chmod 644 $(DESTDIR)$(MANDIR)/man1/smtpd-tools.1
-	cd $(DESTDIR)$(MANDIR) && for p in $(TOOLS:=.1) $(PROGNAME)-mailbox.8 \
-	  $(PROGNAME)-test-unit.8; do f=man$${p##*.}/$$p && \
+	cd $(DESTDIR)$(MANDIR) && for p in $(TOOLS) $(PROGNAME)-mailbox.8 \
+	  $(PROGNAME)-test-unit.8; do \
+	  case $$p in *.8) f=man8/$$p ;; *) f=man1/$$p.1 ;; esac; \
 	  echo .so man1/smtpd-tools.1 >$$f && chmod 644 $$f || exit 1; done
 	for t in $(TOOLS); do cp contrib/$$t $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \

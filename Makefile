@@ -48,7 +48,7 @@ SRC      = smtpd.c smtp_parse.c
 OBJ      = smtpd.o smtp_parse.o
 
 .PHONY: all static sink lib sink-static run serve check check-asan check-32 \
-	check-machine check-large gates bench flow prove prove-mutants fuzz \
+	check-machine check-large scale gates bench flow prove prove-mutants fuzz \
 	lint install install-lib \
 	install-systemd install-contrib uninstall uninstall-lib \
 	uninstall-systemd uninstall-contrib dist clean smtp_parse.pc
@@ -165,7 +165,14 @@ check-machine:
 # what takes minutes: packages, made and installed in clean systems
 check-large: all sink
 	@CC='$(CC)' sh tests/setup
-	@BATSFLAGS='$(BATSFLAGS)' JOBS=1 bash tests/run tests/large/*.bats
+	@BATSFLAGS='$(BATSFLAGS)' JOBS=1 LIMIT=1200 bash tests/run tests/large/*.bats
+
+# contrib/scale on hosts of its own, killed at random; KIND=lmtp for Dovecot
+MAILS    = 1000
+KIND     = redis
+
+scale: all
+	unshare --mount --net tests/large/scale.py --mails $(MAILS) $(KIND)
 
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1
@@ -203,7 +210,7 @@ lint:
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/completion contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
-	  contrib/mail-to-[!n]*
+	  contrib/mail-to-[!n]* contrib/scale/run-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
 	mandoc -Tlint -Wwarning smtpd.8 contrib/smtp_parse.3 contrib/smtpd-tools.1

@@ -1,11 +1,12 @@
 #!/usr/bin/env bats
-# brokers - contrib/mail-to-redis, -nats, -kafka and -s3, each with its server:
-# killed at every step and tried again, each mail is there, and once
+# brokers - contrib/mail-to-redis, -nats, -kafka and -s3, each with its server, and
+# contrib/scale/file-mail, which takes the mail out of Redis: killed at every step and tried again, each mail is there, and once
 # redis-cli(1), nats-server(8), kcat(1), rclone(1)
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 # shellcheck disable=SC2016 # what stands in single quotes is for another shell
 # shellcheck disable=SC2034,SC2154 # helper.bash uses and sets them
+# shellcheck disable=SC2119,SC2120 # file_mail's arguments may be none
 # shellcheck disable=SC2317 # broken_off and eventually call what they are told
 load helper
 
@@ -165,6 +166,103 @@ redis_here() {
 	# and once more it is known
 	mailed
 	[ "$(redis-cli -p "$port" xlen mails)" = 1 ]
+}
+
+# file_mail [COMMAND...]: it runs under the command until the stream is empty;
+# 1 if it has ended before it was told to
+file_mail() {
+	"$@" "$ROOT/contrib/scale/file-mail" "redis://127.0.0.1:$port" mails one \
+	    "$PWD/boxes/{user}" >>filed 2>&1 3>&- </dev/null &
+	local filer=$! ended=0
+	disown
+	# shellcheck disable=SC2317 # eventually calls it
+	over() {
+		[ ! -d "/proc/$filer" ] || [ "$(redis-cli -p "$port" xlen mails)" = 0 ]
+	}
+	eventually over || { cat filed; return 1; }
+	# what it does behind the deletion from the stream is done, too
+	sleep 0.1
+	kill -9 "$filer" 2>/dev/null || ended=1
+	while [ -d "/proc/$filer" ]; do sleep 0.01; done
+	return $ended
+}
+
+filing_here() {
+	redis_here
+	/usr/bin/python3 -c 'import redis' 2>/dev/null || need python3-redis
+	mkdir boxes
+}
+
+@test "file-mail: killed at every step, each mail is filed once, even if it was read and deleted meanwhile" {
+	need strace
+	filing_here
+	local step mails=0
+	mkdir read
+	# all that it does with two mails: each is the last thing, once
+	for step in fsync:{1..8} rename:{1..2} unlink:{1..2} sendto:{1..4}; do
+		for _ in 1 2; do
+			mails=$((mails + 1))
+			letter "$mails"
+			cp letter "letter.$mails"
+			mailed
+		done
+		run -1 file_mail strace -qq -o /dev/null -e trace="${step%:*}" \
+		    -e inject="${step%:*}:signal=KILL:when=${step#*:}"
+		# it is read, and deleted
+		[ ! -d boxes/u/new ] || find boxes/u/new -type f -exec mv -t read {} +
+		file_mail
+		find boxes/u/new -type f -exec mv -t read {} +
+		[ "$(find read -type f | wc -l)" = "$mails" ]
+	done
+	for f in letter.*; do
+		tail -c "$(wc -c <"$f")" "$(grep -lx "Subject: mail ${f#letter.}" read/*)" | cmp - "$f"
+	done
+	[ -z "$(find boxes/u/tmp boxes/.file-mail.one -type f)" ]
+}
+
+@test "file-mail: users by their names; hostile ones are the postmaster; what is gone from the stream is nothing" {
+	filing_here
+	letter 1
+	add() {
+		redis-cli -p "$port" XADD mails '*' key k sender s recipient "$1" \
+		    message "Subject: to $1" >entry
+	}
+	for to in Bob@example.org ../x@example.org .hidden@example.org 'a/b@example.org' @ ''; do
+		add "$to"
+	done
+	redis-cli -p "$port" XGROUP CREATE mails file-mail 0
+	# begun before, and deleted by hand since
+	redis-cli -p "$port" XREADGROUP GROUP file-mail one COUNT 1 STREAMS mails '>'
+	redis-cli -p "$port" XDEL mails "$(redis-cli -p "$port" XRANGE mails - + COUNT 1 | head -n 1)"
+	add carol@example.org
+	file_mail
+	[ "$(cd boxes && echo *)" = 'carol postmaster' ]
+	[ "$(find boxes/postmaster/new -type f | wc -l)" = 5 ]
+	add Bob@example.org
+	file_mail
+	grep -qx 'Subject: to Bob@example.org' boxes/bob/new/*
+}
+
+@test "file-mail: two of one name do not run; without Redis it waits, and goes on with it" {
+	filing_here
+	local run=("$ROOT/contrib/scale/file-mail" "redis://127.0.0.1:$port" mails one "$PWD/boxes/{user}")
+	"${run[@]}" >filed 2>&1 3>&- </dev/null &
+	disown
+	local filer=$!
+	# shellcheck disable=SC2317 # eventually calls it
+	grouped() { redis-cli -p "$port" XINFO GROUPS mails | grep -q file-mail; }
+	eventually grouped
+	run -75 "${run[@]}"
+	[[ $output = *'one is running already'* ]]
+	run -64 "${run[0]}"
+	kill -9 "$server"
+	eventually grep -q . filed
+	redis
+	letter 1
+	mailed
+	filed_one() { [ "$(find boxes/u/new -type f 2>/dev/null | wc -l)" = 1 ]; }
+	eventually filed_one
+	kill -9 "$filer"
 }
 
 # ---- NATS ------------------------------------------------------------------

@@ -304,8 +304,11 @@ signed_by_opendkim() {
 	P
 	)
 	mkdir rs
+	# all there are take half a minute to compile
+	printf 'example\norg\n' >tld
 	cat >rspamd.conf <<-C
 		options {
+		  url_tld = "$PWD/tld";
 		  pidfile = "$PWD/rs/pid";
 		  filters = "";
 		  dns { nameserver = ["127.0.0.1:1:1"]; timeout = 0.1s; retransmits = 1; }

@@ -209,7 +209,7 @@ lint:
 	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
-	  contrib/completion contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
+	  contrib/completion contrib/from-qmail contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
 	  contrib/mail-to-[!n]* contrib/scale/run-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c

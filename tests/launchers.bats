@@ -166,6 +166,34 @@ deliver_to_contrib() {
 	eventually is_in_syslog
 }
 
+@test "xinetd: the entry that ran sendmail -bs runs smtpd, with sendmail behind it" {
+	need_root
+	need "$XINETD" socat unshare
+	choose_port
+	# what Debian's sendmail and contrib/migrating say; sendmail keeps what it gets
+	printf '#!/bin/sh\necho "$@" >%s/args; exec cat >%s/mail\n' "$PWD" "$PWD" >sendmail
+	chmod 755 sendmail
+	cat >conf <<-C
+		service smtp
+		{
+			type = UNLISTED
+			port = $port
+			socket_type = stream
+			protocol = tcp
+			wait = no
+			user = root
+			server = $SMTPD
+			server_args = -bs -d example.org $PWD/sendmail -i -f {sender} -- {recipients}
+		}
+	C
+	launch_with_syslog "$XINETD" -dontfork -f "$PWD/conf" \
+	    -pidfile "$PWD/xinetd.pid"
+	mail_through 127.0.0.5 u@example.org
+	[ "$(cat args)" = '-i -f a@c.example -- u@example.org' ]
+	printf 'Subject: a letter\n\n.\nbye\n' >want
+	tail -c "$(wc -c <want)" mail | cmp - want
+}
+
 @test "tcpserver: contrib's run delivers, and logs to tcpserver's output" {
 	need_root
 	need tcpserver

@@ -622,3 +622,34 @@ smtplib_mails_utf8() {
 	HOPS=1 is_stored ascii "$msg"
 	[[ $(header Received "$msg") = *' with ESMTP id '* ]]
 }
+
+exim_keeps_its_queue() {
+	exim
+	sed -i '1i acl_smtp_rcpt = accept\nqueue_only' /etc/exim4/exim4.conf
+	"$EXIM" -bs <session
+	"$SMTPD" -bs -n c.example -d example.org "$EXIM" -i -f '{sender}' -- '{recipients}' <session
+	"$EXIM" -bp >queue
+	# the first line is the file's name
+	sed -n 's/^.* \([^ ]*-[^ ]*-[^ ]*\) <.*/\1/p' queue | while read -r id; do
+		"$EXIM" -Mvb "$id" </dev/null | sed 1d >"body.$id"
+	done
+}
+
+@test "mtas: where exim -bs spoke, smtpd hands the mail to Exim's queue, and it is the same mail" {
+	need "$EXIM"
+	{
+		printf 'EHLO c.example\r\nMAIL FROM:<a@c.example>\r\n'
+		printf 'RCPT TO:<%s>\r\n' u@example.org v@example.org
+		printf 'DATA\r\nFrom: a@c.example\r\n\r\n..\r\nbye\r\n.\r\n'
+		printf 'MAIL FROM:<>\r\nRCPT TO:<u@example.org>\r\n'
+		printf 'DATA\r\nFrom: b@c.example\r\n\r\nbounce\r\n.\r\nQUIT\r\n'
+	} >session
+	alone exim_keeps_its_queue
+	cat queue
+	# sender and recipients, each twice
+	[ "$(grep -c '<a@c.example>' queue)" = 2 ]
+	[ "$(grep -c '<>' queue)" = 2 ]
+	[ "$(grep -cx ' *u@example.org' queue)" = 4 ]
+	[ "$(grep -cx ' *v@example.org' queue)" = 2 ]
+	[ "$(sha256sum body.* | cut -c1-64 | sort | uniq -c | grep -c '^ *2 ')" = 2 ]
+}

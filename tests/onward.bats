@@ -310,3 +310,26 @@ scans() {
 		grep -q usage: out
 	done
 }
+
+@test "mail-to-lmtp: a mail that is cut off on its way goes nowhere" {
+	mkdir tools
+	cp "$ROOT/contrib/mail-to-lmtp" tools
+	printf '#!/bin/sh\ncat >%s/went\n' "$PWD" >tools/mail-onward
+	export SENDER=a@c.example RECIPIENT=u@example.org MESSAGE_KEY=abc
+	chmod 755 tools/*
+	printf 'Return-Path: <a@c.example>\nDelivered-To: u@example.org\nSubject: x\n\nbody\n' >mail
+	tools/mail-to-lmtp next.example:24 <mail
+	printf 'X-Message-Key: abc\nSubject: x\n\nbody\n' | cmp - went
+	rm went
+	printf '#!/bin/sh\nhead -c 60\nkill -9 $$\n' >tools/sed
+	chmod 755 tools/sed
+	PATH=$PWD/tools:$PATH run -75 tools/mail-to-lmtp next.example:24 <mail
+	[ ! -e went ]
+	# a disk without room for it
+	printf '#!/bin/sh\necho /dev/full\n' >tools/mktemp
+	rm tools/sed
+	printf '#!/bin/sh\nexit 0\n' >tools/rm
+	chmod 755 tools/mktemp tools/rm
+	PATH=$PWD/tools:$PATH run -75 tools/mail-to-lmtp next.example:24 <mail
+	[ ! -e went ]
+}

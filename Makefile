@@ -213,12 +213,13 @@ lint:
 	  contrib/mail-to-[!n]* contrib/scale/run-*
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
-	mandoc -Tlint -Wwarning smtpd.8 contrib/smtp_parse.3 contrib/smtpd-tools.1
+	mandoc -Tlint -Wwarning smtpd.8 contrib/smtpd-delivery.7 contrib/smtp_parse.3 \
+	  contrib/smtpd-tools.1
 
 # each is copied beside its place and renamed, so that a launcher finds the old
 # one or the new one at any moment, and whole
 install: all
-	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man7
 	cp smtpd $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	chmod 755 $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	mv -f $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new $(DESTDIR)$(SBINDIR)/$(PROGNAME)
@@ -226,9 +227,14 @@ install: all
 	chmod 644 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
 	mv -f $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new \
 	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+	cp contrib/smtpd-delivery.7 $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
+	chmod 644 $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
+	mv -f $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new \
+	  $(DESTDIR)$(MANDIR)/man7/$(PROGNAME)-delivery.7
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
+	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8 \
+	  $(DESTDIR)$(MANDIR)/man7/$(PROGNAME)-delivery.7
 	@DESTDIR='$(DESTDIR)' sh contrib/remains
 
 # the strict unit and what it wants; nothing is enabled or started

@@ -25,13 +25,14 @@ section() {
 
 @test "docs: mandoc finds nothing to say about the man page" {
 	need mandoc
-	mandoc -Tlint -Wwarning "$ROOT/smtpd.8" >lint 2>&1 || { cat lint; false; }
+	mandoc -Tlint -Wwarning "$ROOT/smtpd.8" "$ROOT/contrib/smtpd-delivery.7" >lint 2>&1 ||
+	    { cat lint; false; }
 	[ ! -s lint ]
 }
 
 @test "docs: groff finds nothing to say about the man page" {
 	need groff
-	groff -mandoc -ww -z "$ROOT/smtpd.8" >lint 2>&1
+	groff -mandoc -ww -z "$ROOT/smtpd.8" "$ROOT/contrib/smtpd-delivery.7" >lint 2>&1
 	cat lint
 	[ ! -s lint ]
 }

@@ -8,13 +8,14 @@ load boot
 
 : "${LAUNCHERS_DIR:=/opt/smtpd-launchers}"
 
-# example N: the Nth block of the section EXAMPLES, or of SECTION, as it is shown
+# example N: the Nth block of the section EXAMPLES, or of SECTION, of smtpd.8, or of
+# PAGE, as it is shown
 example() {
 	awk -v want="$1" -v section="${SECTION:-EXAMPLES}" '
 		/^\.S[hs] / { on = substr($0, 5) == section }
 		on && /^\.Ed/ { inside = 0 }
 		inside && n == want { print }
-		on && /^\.Bd/ { inside = 1; n++ }' "$ROOT/smtpd.8" |
+		on && /^\.Bd/ { inside = 1; n++ }' "$ROOT/${PAGE:-smtpd.8}" |
 	    sed "s/\\\\(aq/'/g; s/\\\\&//g; s/\\\\e/\\\\/g" >example
 	[ -s example ] || { echo "there is no example $1"; return 1; }
 	cat example
@@ -169,6 +170,24 @@ teardown() {
 	[ "$(mails alice)" = 1 ]
 	[ "$(session nobody@example.org "$(sed 1q example)")" = \
 	    '220 250 250 550 554 500 500 500 500 221 ' ]
+}
+
+@test "examples: smtpd-delivery's template, and its program" {
+	booted
+	PAGE=contrib/smtpd-delivery.7 SECTION=Templates example 1
+	inside rm -rf /var/mail/smtpd/alice /var/mail/smtpd/info
+	sed 1d example | inside bash -ec 'cd /var/mail/smtpd; . /dev/stdin'
+	[ "$(session info@example.org "$(sed 1q example)")" = '220 250 250 250 354 250 221 ' ]
+	PAGE=contrib/smtpd-delivery.7 example 1
+	inside bash -c 'rm -rf /srv/mails; mkdir /srv/mails; cat >/usr/local/bin/archive
+		chmod 755 /usr/local/bin/archive' <example
+	local run='smtpd -d example.org /usr/local/bin/archive'
+	[ "$(session u@example.org "$run")" = '220 250 250 250 354 250 221 ' ]
+	# it comes again
+	[ "$(session u@example.org "$run")" = '220 250 250 250 354 250 221 ' ]
+	[ "$(session archive-2025@example.org "$run")" = '220 250 250 250 354 550 221 ' ]
+	[ "$(inside ls /srv/mails | wc -l)" = 1 ]
+	[ "$(inside ls /srv/mails | grep -cxE '[0-9a-f]{64}')" = 1 ]
 }
 
 @test "examples: all of them are run, here or where the transcript is" {

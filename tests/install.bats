@@ -4,14 +4,16 @@
 load helper
 load tree
 
-@test "install: program and page go below DESTDIR, and nothing else does" {
+@test "install: program and pages go below DESTDIR, and nothing else does" {
 	tree
 	mk install DESTDIR="$PWD/dest"
 	files dest >got
 	printf '%s\n' 'usr/local/sbin/smtpd 755' \
+	    'usr/local/share/man/man7/smtpd-delivery.7 644' \
 	    'usr/local/share/man/man8/smtpd.8 644' >want
 	diff want got
 	cmp dest/usr/local/share/man/man8/smtpd.8 "$ROOT/smtpd.8"
+	cmp dest/usr/local/share/man/man7/smtpd-delivery.7 "$ROOT/contrib/smtpd-delivery.7"
 	dest/usr/local/sbin/smtpd --version
 }
 
@@ -25,14 +27,14 @@ load tree
 @test "install: uninstall leaves no file" {
 	tree
 	mk install DESTDIR="$PWD/dest"
-	[ "$(files dest | wc -l)" = 2 ]
+	[ "$(files dest | wc -l)" = 3 ]
 	mk uninstall DESTDIR="$PWD/dest"
 	[ "$(files dest | wc -l)" = 0 ]
 }
 
 @test "install: uninstall removes what install put, and nothing of others" {
 	tree
-	mkdir -p dest/usr/local/sbin dest/usr/local/share/man/man8
+	mkdir -p dest/usr/local/sbin dest/usr/local/share/man/man{7,8}
 	echo other >dest/usr/local/sbin/smtpd.old
 	echo other >dest/usr/local/share/man/man8/other.8
 	mkdir dest/usr/local/empty
@@ -97,7 +99,7 @@ watching() {
 	[ -s watched ]
 	cat gone || :
 	[ ! -e gone ]
-	[ "$(files dest | wc -l)" = 2 ]
+	[ "$(files dest | wc -l)" = 3 ]
 }
 
 @test "install: uninstall says what remains, and says nothing where nothing does" {
@@ -129,21 +131,23 @@ watching() {
 	mk install DESTDIR="$PWD/dest" PREFIX=/opt/mail
 	files dest >got
 	printf '%s\n' 'opt/mail/sbin/smtpd 755' \
+	    'opt/mail/share/man/man7/smtpd-delivery.7 644' \
 	    'opt/mail/share/man/man8/smtpd.8 644' | diff - got
 	mk uninstall DESTDIR="$PWD/dest" PREFIX=/opt/mail
 	[ "$(files dest | wc -l)" = 0 ]
 	mk install DESTDIR="$PWD/dest" SBINDIR=/libexec MANDIR=/man
 	files dest | sed 's/ .*//' >got
-	printf '%s\n' libexec/smtpd man/man8/smtpd.8 | diff - got
+	printf '%s\n' libexec/smtpd man/man7/smtpd-delivery.7 man/man8/smtpd.8 | diff - got
 	mk uninstall DESTDIR="$PWD/dest" SBINDIR=/libexec MANDIR=/man
 	[ "$(files dest | wc -l)" = 0 ]
 }
 
-@test "install: PROGNAME is the name of both files, where smtpd is another's" {
+@test "install: PROGNAME is the name of all files, where smtpd is another's" {
 	tree
 	mk install DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
 	files dest | sed 's/ .*//' >got
-	printf '%s\n' usr/sbin/in.smtpd usr/share/man/man8/in.smtpd.8 | diff - got
+	printf '%s\n' usr/sbin/in.smtpd usr/share/man/man7/in.smtpd-delivery.7 \
+	    usr/share/man/man8/in.smtpd.8 | diff - got
 	mk uninstall DESTDIR="$PWD/dest" PREFIX=/usr PROGNAME=in.smtpd
 	[ "$(files dest | wc -l)" = 0 ]
 }

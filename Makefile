@@ -235,6 +235,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8 \
 	  $(DESTDIR)$(MANDIR)/man7/$(PROGNAME)-delivery.7
+	-@rmdir $(DESTDIR)$(MANDIR)/man7 2>/dev/null || :
 	@DESTDIR='$(DESTDIR)' sh contrib/remains
 
 # the strict unit and what it wants; nothing is enabled or started

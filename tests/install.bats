@@ -37,6 +37,7 @@ load tree
 	mkdir -p dest/usr/local/sbin dest/usr/local/share/man/man{7,8}
 	echo other >dest/usr/local/sbin/smtpd.old
 	echo other >dest/usr/local/share/man/man8/other.8
+	echo other >dest/usr/local/share/man/man7/other.7
 	mkdir dest/usr/local/empty
 	find dest | sort >before
 	mk install DESTDIR="$PWD/dest"

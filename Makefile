@@ -172,7 +172,8 @@ MAILS    = 1000
 KIND     = redis
 
 scale: all
-	unshare --mount --net tests/large/scale.py --mails $(MAILS) $(KIND)
+	unshare --mount --net --pid --fork --kill-child --mount-proc \
+	  tests/large/scale.py --mails $(MAILS) $(KIND)
 
 gates: all
 	-@$(MAKE) static >/dev/null 2>&1

@@ -199,7 +199,7 @@ filing_here() {
 	local step mails=0
 	mkdir read
 	# all that it does with two mails: each is the last thing, once
-	for step in fsync:{1..8} rename:{1..2} unlink:{1..2} sendto:{1..4}; do
+	for step in fsync:{1..5} rename:{1..2} unlink:{1..2} sendto:{1..5}; do
 		for _ in 1 2; do
 			mails=$((mails + 1))
 			letter "$mails"
@@ -217,7 +217,9 @@ filing_here() {
 	for f in letter.*; do
 		tail -c "$(wc -c <"$f")" "$(grep -lx "Subject: mail ${f#letter.}" read/*)" | cmp - "$f"
 	done
-	[ -z "$(find boxes/u/tmp boxes/.file-mail.one -type f)" ]
+	[ -z "$(find boxes/u/tmp boxes/.file-mail.one.mails -type f)" ]
+	find boxes/* boxes/.[!.]* -type f ! -perm 600 -o -type d ! -perm 700 >wrong
+	[ ! -s wrong ]
 }
 
 @test "file-mail: users by their names; hostile ones are the postmaster; what is gone from the stream is nothing" {
@@ -241,6 +243,51 @@ filing_here() {
 	add Bob@example.org
 	file_mail
 	grep -qx 'Subject: to Bob@example.org' boxes/bob/new/*
+}
+
+@test "file-mail: what cannot be filed does not hold up the rest, and is tried again" {
+	filing_here
+	add() {
+		redis-cli -p "$port" XADD mails '*' "$@" >>entries
+	}
+	: >boxes/carol
+	add recipient carol@example.org message 'Subject: for carol'
+	add something else
+	for n in {1..40}; do
+		add recipient bob@example.org message "Subject: $n"
+	done
+	run ! file_mail timeout 2
+	[ "$(find boxes/bob/new -type f | wc -l)" = 40 ]
+	[ "$(redis-cli -p "$port" xlen mails)" = 2 ]
+	grep -q "$(sed -n 1p entries): .*carol" filed
+	grep -q "$(sed -n 2p entries): this is no mail" filed
+	rm boxes/carol
+	run ! file_mail timeout 2
+	[ "$(cat boxes/carol/new/*)" = 'Subject: for carol' ]
+	[ "$(redis-cli -p "$port" xlen mails)" = 1 ]
+	[ "$(find boxes -type f | wc -l)" = 41 ]
+}
+
+@test "file-mail: of two streams the same entry is two mails; domains may have their own" {
+	filing_here
+	for stream in a b; do
+		redis-cli -p "$port" XADD $stream 1700000000000-0 recipient Alice+x@Example.org \
+		    message "Subject: of $stream"
+		timeout 1 "$ROOT/contrib/scale/file-mail" "redis://127.0.0.1:$port" $stream one \
+		    "$PWD/boxes/{domain}/{user}/Maildir" 3>&- || :
+	done
+	[ "$(grep -h '' boxes/example.org/alice/Maildir/new/* | sort)" = $'Subject: of a\nSubject: of b' ]
+}
+
+@test "file-mail: a Redis that is full is emptied" {
+	filing_here
+	redis-cli -p "$port" XADD mails '*' recipient u@example.org message 'Subject: 1'
+	redis-cli -p "$port" XGROUP CREATE mails file-mail 0
+	redis-cli -p "$port" CONFIG SET maxmemory 1
+	run redis-cli -p "$port" XADD mails '*' recipient u@example.org message 'Subject: 2'
+	[[ $output = OOM* ]]
+	file_mail
+	[ "$(cat boxes/u/new/*)" = 'Subject: 1' ]
 }
 
 @test "file-mail: two of one name do not run; without Redis it waits, and goes on with it" {

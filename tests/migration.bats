@@ -4,6 +4,7 @@
 # qmail-smtpd(8), qmail-queue(8), tcprules(1), smtpfront(8); mtas.bats has Exim,
 # launchers.bats has xinetd
 
+# shellcheck disable=SC2016 # what stands in single quotes is for another shell
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 # shellcheck disable=SC2034,SC2154 # helper.bash uses and sets them
 load helper
@@ -158,8 +159,8 @@ accepted() {
 	holds 'hostname smtp.example.org'
 	holds 'size 1000000'
 	holds 'timeout 86400'
-	holds 'domain @qmail/control/morercpthosts'
-	holds 'users qmail/control/validrcptto'
+	holds "domain @$PWD/qmail/control/morercpthosts"
+	holds "users $PWD/qmail/control/validrcptto"
 	grep -x '# badmailfrom has 2 lines, .*' conf
 	# not a domain
 	echo '[192.0.2.1]' >>qmail/control/rcpthosts
@@ -169,7 +170,11 @@ accepted() {
 	# more than a configuration should hold
 	printf 'd%d.example\n' {1..1000} >>qmail/control/rcpthosts
 	from_qmail
-	holds 'domain @qmail/control/rcpthosts'
+	holds "domain @$PWD/qmail/control/rcpthosts"
+	run ! grep 'no newline' conf
+	printf last.example >>qmail/control/rcpthosts
+	from_qmail
+	grep 'rcpthosts has no newline at its end' conf
 	[ "$(wc -l <conf)" -lt 40 ]
 	# the open relay is not opened
 	rm qmail/control/rcpthosts
@@ -205,13 +210,13 @@ accepted() {
 	sed -n '1,/These are:/d; s/^#	//p' conf >got
 	cat >want <<-'R'
 		may relay: 127.0.0.0/8
-		size 0: 127.
-		IPAddressDeny=192.0.2.7/32
-		IPAddressDeny=198.51.100.0/24
+		size 0: 127.0.0.0/8
 		not a network: 10.1-3.0.:allow
 		not a network: =.example.org:allow,RELAYCLIENT=""
 		may relay: =.example.org
 		size 1000: everyone
+		IPAddressDeny=192.0.2.7/32
+		IPAddressDeny=198.51.100.0/24
 	R
 	diff want got
 	# who is not named is denied: then systemd has to know who is
@@ -221,6 +226,60 @@ accepted() {
 	printf 'IPAddressDeny=any\nIPAddressAllow=%s\nIPAddressAllow=%s\n' 127.0.0.0/8 \
 	    192.0.2.7/32 >want
 	diff want got
+	# one inside of another: systemd takes the allowed one of both
+	printf '%s\n' 192.0.2.7:allow 192.0.2.:deny 198.51.100.:allow 198.51.100.9:deny \
+	    :allow >rules
+	from_qmail rules
+	sed -n '1,/These are:/d; s/^#	//p' conf >got
+	printf '%s\n' IPAddressAllow=192.0.2.7/32 IPAddressDeny=192.0.2.0/24 \
+	    IPAddressDeny=198.51.100.9/32 >want
+	diff want got
+	printf '%s\n' 192.0.2.7:deny 192.0.2.:allow :deny >rules
+	from_qmail rules
+	sed -n '1,/These are:/d; s/^#	//p' conf >got
+	printf '%s\n' IPAddressAllow=192.0.2.0/24 IPAddressDeny=any \
+	    'cannot be said: 192.0.2.7/32 denied inside 192.0.2.0/24' >want
+	diff <(sort want) <(sort got)
+}
+
+@test "from-qmail: who has no domain is in the host's; what is only relayed is no one's here" {
+	qmail
+	echo Mx.Example.org >qmail/control/me
+	printf '%s\n' customer.example mx.example.org backup.example >qmail/control/rcpthosts
+	printf '%s\n' customer.example >qmail/control/locals
+	echo virtual.example:alice >qmail/control/virtualdomains
+	from_qmail
+	[ "$(grep -m 1 '^domain ' conf)" = 'domain mx.example.org' ]
+	[ "$(grep -c 'not delivered here' conf)" = 1 ]
+	grep 'not delivered here.*: backup.example' conf
+	echo elsewhere.example >qmail/control/envnoathost
+	from_qmail
+	grep '^# an address without a domain .* elsewhere.example' conf
+	: >qmail/control/rcpthosts
+	from_qmail
+	grep '^# rcpthosts is empty' conf
+	echo 5000000000 >qmail/control/databytes
+	from_qmail
+	grep -x 'size 5000000000' conf
+	run -66 sh "$ROOT/contrib/from-qmail" nosuch
+}
+
+@test "with-qmail-queue: a program in qmail-queue's place sees the client; half an envelope is none" {
+	qmail
+	client
+	from_qmail
+	sed -i "2i echo \"\$TCPREMOTEIP\" >$PWD/who" qmail/bin/qmail-queue
+	session u@example.org | ours >out
+	grep '^250 2.0.0' out
+	[ "$(cat who)" = 192.0.2.7 ]
+	# a printf that fails: where it is a program, it may find no memory
+	printf '#!/bin/bash\nenable -n printf\n' >slow
+	sed 1d "$ROOT/contrib/with-qmail-queue" >>slow
+	printf '#!/bin/sh\ncase $1 in T*) exit 1 ;; esac\nexec /usr/bin/printf "$@"\n' >./printf
+	chmod 755 slow printf
+	rm envelope
+	CLIENT_ADDRESS=192.0.2.7 bash slow --queue "$QMAILQUEUE" a@c.example u@example.org <conf
+	printf 'Fa@c.example\0' | cmp - envelope
 }
 
 @test "migrating: in place of Mailpit the sink answers what its API was asked" {

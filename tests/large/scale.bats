@@ -15,11 +15,20 @@ hosts() {
 	}
 }
 
+# scale [TREE] ARG...: what it has started ends with it
+scale() {
+	unshare --mount --net --pid --fork --kill-child --mount-proc \
+	    "${1:-$ROOT}/tests/large/scale.py" "${@:2}" 3>&-
+}
+
 # once MAILS KIND
 once() {
 	mkdir far
-	unshare --mount --net "$ROOT/tests/large/scale.py" --mails "$1" --dir far "$2" >said \
-	    3>&- || { cat said; tail -n 20 far/*.log; return 1; }
+	scale '' --mails "$1" --dir far "$2" >said || {
+		cat said
+		tail -n 20 far/*.log
+		return 1
+	}
 	cat said
 	grep -x '0 lost, 0 twice, 0 altered' said
 	# what the clients went through
@@ -49,7 +58,6 @@ once() {
 	sed -i 's/^if redis.call("EXISTS", seen) == 1 then/if false then/' \
 	    forgetful/contrib/mail-to-redis
 	run ! cmp -s forgetful/contrib/mail-to-redis "$ROOT/contrib/mail-to-redis"
-	run -1 unshare --mount --net forgetful/tests/large/scale.py --mails 300 --kills 5 \
-	    --dir far redis
-	[[ $output =~ '0 lost, '[1-9][0-9]*' twice, 0 altered' ]]
+	run -1 scale forgetful --mails 300 --kills 5 --dir far redis
+	grep -xE '0 lost, [1-9][0-9]* twice, 0 altered' <<<"$output"
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """scale.py - contrib/scale on machines of its own, killed at random: is each mail there once?
 
-usage: unshare --mount --net scale.py [option...] redis|lmtp
+usage: make scale, or
+       unshare --mount --net --pid --fork --kill-child --mount-proc scale.py
+           [option...] redis|lmtp
   --mails N          so many (1000), which as many as
   --clients N        clients (24) send, again and again, until each has its 250
   --kills N          a kill, of a process or of a host, each so many mails (25)
@@ -81,18 +83,19 @@ keep dovecot -F
 class Host:
     """one of them; it runs from start() to kill(), and may be started again"""
 
-    def __init__(self, name, kind, directory):
+    def __init__(self, name, kind, directory, mails):
         self.name, self.dir = name, directory
         role = {'front': 'front', 'store': kind, 'files': 'files'}.get(name, 'mx')
         self.script = BOOT + SERVICES[role]
         self.env = dict(os.environ, HOST=name, NUMBER=str(ADDRESSES[name]), KIND=kind,
                         DIR=str(directory), SCALE=str(SCALE), TMPDIR='/srv/tmp',
                         PATH='/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')
+        # room for all of it: a block, an inode and what the large ones need
+        keeps = mails if name in ('store', 'files') else 0
         with open(directory / f'{name}.disk', 'wb') as disk:
-            disk.truncate((2 << 30) if name in ('store', 'files') else (64 << 20))
-        subprocess.run(['mkfs.ext4', '-q', '-m', '0', '-N', '400000', disk.name]
-                       if name in ('store', 'files') else
-                       ['mkfs.ext4', '-q', disk.name], check=True)
+            disk.truncate((64 << 20) + keeps * 20000)
+        subprocess.run(['mkfs.ext4', '-q', '-m', '0', '-N', str(10000 + 2 * keeps),
+                        disk.name], check=True)
         self.process = self.space = None
 
     def start(self):
@@ -241,14 +244,13 @@ def count(hosts, kind, mails):
                    check=True)
     try:
         seen, altered = collections.Counter(), 0
-        below = 'new' if kind == 'redis' else 'Maildir/new'
-        for user in range(USERS):
-            for path in (top / 'mail' / f'user{user}' / below).glob('*'):
-                number, text = parts(path.read_bytes())
-                seen[number] += 1
-                if number % USERS != user or \
-                   text.decode() != mails.text(number).replace('\r\n', '\n'):
-                    altered += 1
+        # wherever it is, and for whomever
+        for path in (top / 'mail').glob('**/new/*'):
+            number, text = parts(path.read_bytes())
+            seen[number] += 1
+            if f'user{number % USERS}' not in path.parts or \
+               text.decode() != mails.text(number).replace('\r\n', '\n'):
+                altered += 1
         return seen, altered
     finally:
         subprocess.run(['umount', top], check=True)
@@ -273,9 +275,8 @@ def arguments():
     return parser.parse_args()
 
 
-def main():
-    args = arguments()
-    directory = args.dir or pathlib.Path(tempfile.mkdtemp(prefix='scale.'))
+def prepare(directory):
+    """what the hosts find in /usr/local/bin and /etc, and the bridge they stand on"""
     (directory / 'bin').mkdir()
     for tool in ('smtpd', 'contrib/mail-to-redis', 'contrib/mail-to-lmtp',
                  'contrib/mail-onward', 'contrib/scale/file-mail'):
@@ -289,51 +290,80 @@ def main():
     ip('link', 'add', 'br0', 'address', '02:00:00:00:00:01', 'type', 'bridge')
     ip('addr', 'add', '192.0.2.1/24', 'dev', 'br0')
     ip('link', 'set', 'br0', 'up')
-    names = [n for n in ADDRESSES if n != 'files' or args.kind == 'redis']
-    hosts = {n: Host(n, args.kind, directory) for n in names}
-    for host in hosts.values():
-        host.start()
 
-    mails, chaos = Mails(args.mails, args.seed), Chaos(hosts, args.kind, args.seed)
+
+def send(args, mails, chaos):
+    """all of them, killing meanwhile; False if it goes on no more"""
     end = threading.Event()
     clients = [threading.Thread(target=client, args=(mails, end), daemon=True)
                for _ in range(args.clients)]
-    began = time.monotonic()
     for thread in clients:
         thread.start()
-    taken, since, kills = 0, began, 0
+    taken, since, kills = 0, time.monotonic(), 0
     while any(t.is_alive() for t in clients):
         time.sleep(.02)
         if mails.taken > taken:
             taken, since = mails.taken, time.monotonic()
         elif time.monotonic() - since > STUCK:
-            print(f'only {taken} mails were taken; see {directory}')
-            return 1
+            end.set()
+            return False
         if taken >= (kills + 1) * args.kills:
             chaos.strike()
             kills += 1
-    seconds = time.monotonic() - began
-    while args.kind == 'redis' and not filed(hosts):
+    return True
+
+
+def all_filed(hosts):
+    """False if it takes too long"""
+    end = time.monotonic() + 10 * STUCK
+    while not filed(hosts):
+        if time.monotonic() > end:
+            return False
         time.sleep(.2)
-        if time.monotonic() - since > 10 * STUCK:
-            print(f'mails stay in the stream; see {directory}')
-            return 1
-    seen, altered = count(hosts, args.kind, mails)
+    return True
+
+
+def run(args, directory, hosts):
+    """0 if all is well"""
     for host in hosts.values():
-        if host.process.poll() is None:
-            host.kill()
+        host.start()
+    mails, chaos = Mails(args.mails, args.seed), Chaos(hosts, args.kind, args.seed)
+    began = time.monotonic()
+    if not send(args, mails, chaos):
+        print(f'only {mails.taken} mails were taken')
+        return 1
+    seconds = time.monotonic() - began
+    if args.kind == 'redis' and not all_filed(hosts):
+        print(f'mails stay in the stream')
+        return 1
+    seen, altered = count(hosts, args.kind, mails)
     lost = args.mails - len(seen)
     twice = sum(n > 1 for n in seen.values())
     print('killed:', ', '.join(f'{n} {what}' for what, n in chaos.killed.most_common()))
     print(f'{args.mails} mails, {mails.tries} tries, {sum(chaos.killed.values())} kills, '
           f'{args.mails / seconds:.0f} mails a second (seed {args.seed})')
     print(f'{lost} lost, {twice} twice, {altered} altered')
-    if lost or twice or altered:
+    return 1 if lost or twice or altered else 0
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    args = arguments()
+    directory = args.dir or pathlib.Path(tempfile.mkdtemp(prefix='scale.'))
+    prepare(directory)
+    hosts = {n: Host(n, args.kind, directory, args.mails) for n in ADDRESSES
+             if n != 'files' or args.kind == 'redis'}
+    try:
+        status = run(args, directory, hosts)
+    finally:
+        for host in hosts.values():
+            if host.process is not None and host.process.poll() is None:
+                host.kill()
+    if status:
         print(f'see {directory}')
-        return 1
-    if not args.dir:
+    elif not args.dir:
         shutil.rmtree(directory)
-    return 0
+    return status
 
 
 if __name__ == '__main__':

@@ -212,3 +212,15 @@ words() {
 	words contrib | cmp - <(words "$ROOT/contrib")
 	[ "$(grep -c '<text ' contrib/flow.svg)" -gt 30 ]
 }
+
+@test "docs: what contrib/scale/README counts is what the gates hold" {
+	local name
+	for name in SYSCALLS FAULTS MESSAGE BYTE; do
+		sed -n "s/^$name=\([0-9]*\).*/\1/p" "$ROOT/tests/gates"
+	done >limits
+	[ "$(wc -l <limits)" = 4 ]
+	sed -n '/^Some of it is the same/,/^Some of it depends/p' "$ROOT/contrib/scale/README" >counted
+	while read -r name; do
+		grep -qw "$name" counted
+	done <limits
+}

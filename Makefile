@@ -211,7 +211,7 @@ lint:
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
 	  contrib/completion contrib/from-qmail contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
-	  contrib/mail-to-[!n]* contrib/scale/run-*
+	  contrib/mail-to-[!n]* contrib/scale/run-* contrib/debian/tests/mail
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
 	mandoc -Tlint -Wwarning smtpd.8 contrib/smtpd-delivery.7 contrib/smtp_parse.3 \
@@ -224,19 +224,21 @@ install: all
 	cp smtpd $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	chmod 755 $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	mv -f $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new $(DESTDIR)$(SBINDIR)/$(PROGNAME)
-	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
+	sed 's/Xr smtpd-/Xr $(PROGNAME)-/' smtpd.8 >$(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
 	chmod 644 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
 	mv -f $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new \
 	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
-	cp contrib/smtpd-delivery.7 $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
+	sed 's/Xr smtpd 8/Xr $(PROGNAME) 8/' contrib/smtpd-delivery.7 \
+	  >$(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
 	chmod 644 $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
 	mv -f $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new \
 	  $(DESTDIR)$(MANDIR)/man7/$(PROGNAME)-delivery.7
 
+# a directory that only ours was in goes, too
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/$(PROGNAME) $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8 \
 	  $(DESTDIR)$(MANDIR)/man7/$(PROGNAME)-delivery.7
-	-@rmdir $(DESTDIR)$(MANDIR)/man7 2>/dev/null || :
+	@rmdir $(DESTDIR)$(MANDIR)/man7 2>/dev/null || :
 	@DESTDIR='$(DESTDIR)' sh contrib/remains
 
 # the strict unit and what it wants; nothing is enabled or started
@@ -245,11 +247,17 @@ UNITFILES = $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket \
 	   $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf \
 	   $(DESTDIR)$(TMPFILES)/$(PROGNAME).conf
 
+# where another program name stands in units and pages
+NAMED    = sed -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
+	   -e 's/man:smtpd(8)/man:$(PROGNAME)(8)/' -e 's/Xr smtpd 8/Xr $(PROGNAME) 8/' \
+	   -e 's/smtpd\.socket/$(PROGNAME).socket/g' -e 's/smtpd@/$(PROGNAME)@/g' \
+	   -e 's/smtpd-mailbox/$(PROGNAME)-mailbox/' \
+	   -e 's/smtpd-test-unit/$(PROGNAME)-test-unit/'
+
 install-systemd:
 	mkdir -p $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
-	cp contrib/smtpd.socket $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket
-	sed -e 's|^\(ExecStart=-[^ ]*\) .*|\1 $(OPTIONS)|' \
-	  -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
+	$(NAMED) contrib/smtpd.socket >$(DESTDIR)$(UNITDIR)/$(PROGNAME).socket
+	$(NAMED) -e 's|^\(ExecStart=-[^ ]*\) .*|\1 $(OPTIONS)|' \
 	  -e 's/example\.org/$(DOMAIN)/g' 'contrib/smtpd@.service' \
 	  >'$(DESTDIR)$(UNITDIR)/$(PROGNAME)@.service'
 	cp contrib/smtpd.sysusers $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf
@@ -258,6 +266,8 @@ install-systemd:
 
 uninstall-systemd:
 	rm -f $(UNITFILES)
+	@for d in $(UNITDIR) $$(dirname $(UNITDIR)) $(SYSUSERS) $(TMPFILES); do \
+	  rmdir $(DESTDIR)$$d 2>/dev/null || :; done
 
 # the programs that mail is handed to, what reads the log and shows the sessions,
 # the sink, and completion for two shells; $(PROGNAME)-mailbox makes a Maildir
@@ -268,7 +278,7 @@ TOOLS    = mail-filtered mail-onward mail-to-command mail-to-kafka mail-to-lmtp 
 install-contrib: all sink
 	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BASHDIR) \
 	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
-	cp contrib/smtpd-tools.1 $(DESTDIR)$(MANDIR)/man1
+	$(NAMED) contrib/smtpd-tools.1 >$(DESTDIR)$(MANDIR)/man1/smtpd-tools.1
 	chmod 644 $(DESTDIR)$(MANDIR)/man1/smtpd-tools.1
 	cd $(DESTDIR)$(MANDIR) && for p in $(TOOLS) $(PROGNAME)-mailbox.8 \
 	  $(PROGNAME)-test-unit.8; do \
@@ -278,7 +288,7 @@ install-contrib: all sink
 	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  mv -f $(DESTDIR)$(BINDIR)/.$$t.new $(DESTDIR)$(BINDIR)/$$t || exit 1; done
 	cp contrib/mailbox $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox
-	sed 's/smtpd@/$(PROGNAME)@/' contrib/test-unit \
+	$(NAMED) contrib/test-unit \
 	  >$(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
 	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \
 	  $(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit

@@ -33,7 +33,7 @@ built_by() {
 	built_by bmake
 	[ ! -s make.out ]
 	bmake -s -C src install DESTDIR="$PWD/dest"
-	[ "$(files dest | wc -l)" = 2 ]
+	[ "$(files dest | wc -l)" = 3 ]
 	bmake -s -C src uninstall DESTDIR="$PWD/dest"
 	[ "$(files dest | wc -l)" = 0 ]
 }

@@ -739,7 +739,10 @@ ended() {
 	mkdir src
 	(cd "$ROOT" && tar cf - --exclude=./.git --exclude=./run --exclude=./box .) |
 	    (cd src && tar xf -)
-	sed -n '/^```yaml/,/^```$/s/^- run: //p' "$ROOT/README.md" | sed 's/  *#.*//' >steps
+	/usr/bin/python3 -c 'import yaml' 2>/dev/null || need python3-yaml
+	sed -n '/^```yaml/,/^```$/{/^```/!p}' "$ROOT/README.md" >steps.yaml
+	/usr/bin/python3 -c 'import yaml
+for step in yaml.safe_load(open("steps.yaml")): print(step["run"])' >steps
 	[ "$(wc -l <steps)" = 5 ]
 	# what sends the mail is somebody else's program
 	cat >>src/Makefile <<-'M'

@@ -200,7 +200,7 @@ to() {
 	done
 }
 
-@test "poll-limit.conf: what systemd does not know of it, it says and goes on; where it knows, it has the limit" {
+@test "poll-limit.conf: where systemd knows it, it has the limit; where it does not, the socket listens" {
 	on smtpd.socket 25
 	inside mkdir -p $UNITS/smtpd.socket.d
 	inside tee $UNITS/smtpd.socket.d/poll-limit.conf <"$CONTRIB/poll-limit.conf" >/dev/null

@@ -117,10 +117,30 @@ dpkg_inside() {
 	inside sh -c 'echo mail >/var/mail/smtpd/postmaster/new/mail'
 	dpkg_inside -i /root/smtpd.deb
 	[ "$(inside cat /etc/smtpd/smtpd.conf)" = 'maildir /var/mail/smtpd/postmaster' ]
-	inside systemctl stop in.smtpd.socket
+	inside systemctl start in.smtpd.socket
+	inside bash -c 'exec 9<>/dev/tcp/127.0.0.1/25'
+	# an upgrade lets it listen on, by the new unit
+	dpkg_inside -i /root/smtpd.deb
+	inside bash -c 'exec 9<>/dev/tcp/127.0.0.1/25'
+	[ "$(inside systemctl show -P NeedDaemonReload in.smtpd.socket)" = no ]
 	dpkg_inside --purge smtpd
+	run ! inside bash -c 'exec 9<>/dev/tcp/127.0.0.1/25'
 	run ! inside sh -c 'ls -d /etc/smtpd /usr/sbin/in.smtpd* /lib/systemd/system/*smtpd* 2>/dev/null | grep .'
 	[ "$(inside cat /var/mail/smtpd/postmaster/new/mail)" = mail ]
+}
+
+@test "Debian: README's steps are those by which it was built and is set up" {
+	packaged
+	sed -n '/^The Debian package has/,/^### /s/^    //p' "$ROOT/README.md" >steps
+	[ "$(wc -l <steps)" = 4 ]
+	inside sh -c 'test ! -x /usr/sbin/in.smtpd || dpkg --purge smtpd' >said 2>&1
+	dpkg_inside -i /root/smtpd.deb
+	(echo domain=example.org; sed 1,2d steps) | inside sh -e >said 2>&1 || { cat said; false; }
+	inside swaks --server 127.0.0.1 --to postmaster@example.org >said 2>&1 || { cat said; false; }
+	# what it says of itself is its own name
+	inside grep -q 'Documentation=man:in.smtpd(8)' /lib/systemd/system/in.smtpd.socket
+	run ! inside grep -rE '/usr/local/sbin/smtpd|[^.]smtpd@\.' /usr/share/doc/smtpd/examples
+	dpkg_inside --purge smtpd
 }
 
 @test "RPM: the spec builds from the archive of dist, installs, runs, and goes" {
@@ -139,7 +159,7 @@ dpkg_inside() {
 	    grep -q '^220 mx.example'
 	grep -q '^ExecStart=-/usr/sbin/in.smtpd --config' root/usr/lib/systemd/system/in.smtpd@.service
 	rpm --root "$PWD/root" --noscripts -e smtpd
-	[ -z "$(find root -name '*smtpd*' ! -path '*/var/*' ! -type d)" ]
+	[ -z "$(find root -name '*smtpd*' ! -path '*/var/*')" ]
 }
 
 @test "APKBUILD: its steps build and install the program; abuild itself is not to be had here" {
@@ -157,6 +177,7 @@ dpkg_inside() {
 	[ -x pkg/usr/sbin/in.smtpd ]
 	[ -s pkg/etc/smtpd/smtpd.conf ]
 	[ ! -e pkg/usr/sbin/smtpd ]
+	pkg/usr/sbin/in.smtpd -T -f pkg/etc/smtpd/smtpd.conf | grep 'maildir /var/mail/smtpd/{user}'
 }
 
 @test "container: buildah makes it from scratch, and it takes a mail where there is nothing else" {

@@ -1471,7 +1471,7 @@ list_holds(struct slice list, struct sought *s)
 				return true;
 		}
 	}
-	while (list.p[at - 1] != '\n' && at < list.n)
+	while (at > 0 && at < list.n && list.p[at - 1] != '\n')
 		at--;
 	while (at < list.n)
 		if (line_matches(s, list, &at))
@@ -4654,6 +4654,13 @@ class_of(const struct smtp_session *s, unsigned say)
 	return said(s, say).p[0];
 }
 
+/* too many recipients: the client goes on with those it has, whoever says it */
+static bool
+is_crowded(const struct smtp_session *s, unsigned say)
+{
+	return smtp_is(take(said(s, say), 9), "452 4.5.3");
+}
+
 /* a reply's code and enhanced code, "250 2.0.0" */
 static struct slice
 codes_of(struct slice text)
@@ -5027,12 +5034,33 @@ line_drop(struct smtp_session *s)
 	s->used = s->heard_n = 0;
 }
 
+/* So much of it without an end is too long; its head will tell what it was. */
+static void
+line_skip(struct smtp_session *s)
+{
+	s->cr = s->line[s->line_n - 1] == '\r';
+	s->skip = true;
+	memset(s->line + VERB_SEEN, 0, s->line_n - VERB_SEEN);
+	s->line_n = VERB_SEEN;
+}
+
+/* how many octets this line may have, as far as it is known */
+static size_t
+line_most(const struct smtp_session *s)
+{
+	return in_auth(s) || is_auth((struct slice){ s->line, s->line_n }) ?
+	    SMTP_AUTH_MAX : SMTP_LINE_MAX;
+}
+
+/* What a silent client left may be of a line that might be longer. */
 static void
 line_begin(struct smtp_session *s)
 {
 	line_drop(s);
 	s->heard = s->skip = s->lf = s->lf_alone = false;
 	s->cr = s->line_n > 0 && s->line[s->line_n - 1] == '\r';
+	if (s->line_n >= line_most(s))
+		line_skip(s);
 	if (in_auth(s))
 		return;
 	s->told = TOLD_LINE;
@@ -5064,16 +5092,6 @@ line_is(struct smtp_session *s, size_t end)
 	return s->skip ? GOT_LONG : GOT_LINE;
 }
 
-/* So much of it without an end is too long; its head will tell what it was. */
-static void
-line_skip(struct smtp_session *s)
-{
-	s->cr = s->line[s->line_n - 1] == '\r';
-	s->skip = true;
-	memset(s->line + VERB_SEEN, 0, s->line_n - VERB_SEEN);
-	s->line_n = VERB_SEEN;
-}
-
 /* how many octets of in go on with the line: up to a line end, and no more
  * than it may have */
 static size_t
@@ -5099,8 +5117,7 @@ line_take(struct smtp_session *s, struct smtp_host *h, struct slice *in)
 	bool crlf;
 
 	while (in->n > 0) {
-		max = in_auth(s) || is_auth((struct slice){ s->line,
-		    s->line_n }) ? SMTP_AUTH_MAX : SMTP_LINE_MAX;
+		max = line_most(s);
 		part = take(*in, line_part(s, *in, max));
 		*in = drop(*in, part.n);
 		crlf = part.n > 1 ? part.p[part.n - 2] == '\r' : s->cr;
@@ -5962,11 +5979,11 @@ command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
 	class = class_of(s, say);
 	if (class == '5' && !s->same_error)
 		s->errors++;
-	else if (class == '5' || (class == '4' && say != SMTP_CROWDED))
+	else if (class == '5' || (class == '4' && !is_crowded(s, say)))
 		count_junk(s, t);
 	s->wrong |= blames(s, say) && !s->same_error;
 	s->same_error = false;
-	s->deferred |= class == '4' && say != SMTP_CROWDED;
+	s->deferred |= class == '4' && !is_crowded(s, say);
 	s->say = (unsigned char)say;
 	return SMTP_NOTHING;
 }

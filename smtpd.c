@@ -1195,7 +1195,9 @@ client_left(const struct pollfd *p)
 
 	if ((p->revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 		return true;
+	/* behind the end of a message there may be nothing more to say */
 	return p->revents != 0 && host.in.n == 0 &&
+	    session.asked != SMTP_FINISH &&
 	    recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
@@ -4103,12 +4105,16 @@ session_talk(void)
 	enum smtp_ask ask;
 
 	session_terms();
-	while ((ask = smtp_next(&session, &host, answer)) != SMTP_CLOSE) {
+	for (;;) {
+		ask = smtp_next(&session, &host, answer);
+		/* what it asks may already be about another one */
+		peer.login = (struct slice){ session.login, session.login_n };
+		if (ask == SMTP_CLOSE)
+			break;
 		if (host.secret)
 			net_wipe();
 		net_log();
 		answer = session_answer(ask);
-		peer.login = (struct slice){ session.login, session.login_n };
 	}
 	if (peer.terminal)
 		session_farewell();

@@ -696,7 +696,7 @@ letter_of() {
 	grep -q 'result=right user=' log
 	run ! grep -qaP '[^\t -~]' log
 	run ! grep -q '^<3>b' log
-	[ "$(grep -c 'user=' log)" = 1 ]
+	[ "$(sed -n 's/.*: \([a-z]*\) .*user=.*/\1/p' log | paste -sd ' ' -)" = 'auth session' ]
 	# nor where it is refused
 	said 501/5.5.2 "AUTH PLAIN $(plain '' 'a\n<3>b\x1b[1m' pw)"
 	grep -q 'reply=501' log

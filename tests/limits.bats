@@ -326,3 +326,54 @@ sent_away() {
 	S
 	[ $bad = 0 ]
 }
+
+# A line of AUTH may be longer than any other.  Of one with a bare LF in it, what
+# stands behind the LF begins a new line when the client falls silent.
+@test "limits: what a silent client leaves behind a bare LF is held to the next line's own length" {
+	launched
+	OPTS=(-n mx.example -d example.org -m box --secured --auth 'true')
+	py "$SMTPD" "${OPTS[@]}" <<-'P'
+		import concurrent.futures, itertools, socket, subprocess, sys
+
+		def session(first, rest, then):
+		    """the codes, and the exit status"""
+		    ours, theirs = socket.socketpair()
+		    child = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs,
+		                             stderr=subprocess.DEVNULL)
+		    theirs.close()
+		    ours.settimeout(20)
+		    said = b''
+		    def until(code):
+		        nonlocal said
+		        while code not in said:
+		            got = ours.recv(65536)
+		            assert got, (first[:20], len(rest), len(then), said)
+		            said += got
+		    ours.sendall(b'EHLO c.example\r\n')
+		    until(b'250 ')
+		    ours.sendall(first)
+		    if first.startswith(b'AUTH PLAIN\r'):
+		        until(b'334 ')
+		    ours.sendall(b'abc\n' + rest)
+		    # it waits for us a second
+		    until(b'not in LF')
+		    ours.sendall(then + b'\r\nNOOP\r\nQUIT\r\n')
+		    until(b'\r\n221 ')
+		    ours.close()
+		    return said, child.wait()
+
+		def row(case):
+		    first, rest, then = case
+		    said, status = session(first, b'x' * rest, b'y' * then)
+		    lines = said.decode().split('\r\n')
+		    codes = [l for l in lines if l[:4] in ('500 ', '501 ')]
+		    assert len(codes) == 2, (case, lines)
+		    assert lines[-3][:9] == '250 2.0.0', (case, lines)
+		    assert status == 0, (case, status)
+
+		with concurrent.futures.ThreadPoolExecutor(16) as pool:
+		    list(pool.map(row, itertools.product(
+		        (b'AUTH PLAIN ', b'AUTH PLAIN\r\n'),
+		        (2043, 2047, 2048, 2049, 11000, 12200), (0, 1, 60000))))
+	P
+}

@@ -278,3 +278,62 @@ all_rows() {
 	run "$SMTPD" -n mx.example -m box --policy-states rcpt --test
 	grep -qx 'warning: --policy-states without --policy' <<<"$output"
 }
+
+@test "states: the login that is asked about is this moment's" {
+	asks connect,mail
+	launched
+	OPTS+=(--secured --auth /bin/true --xclient '*')
+	say 'EHLO c.example' "AUTH PLAIN $(printf '\0verylongname\0pw' | base64)" \
+	    'MAIL FROM:<a@c.example>' RSET 'XCLIENT ADDR=192.0.2.99 LOGIN=bob' \
+	    'XCLIENT ADDR=192.0.2.98' QUIT
+	cat out
+	sed -n 's/^sasl_username=//p' requests | paste -sd '|' - >got
+	# before the greeting; at MAIL; behind each XCLIENT
+	[ "$(cat got)" = '|verylongname|bob|' ]
+	# what came in one segment is the session's at its end, too
+	say 'EHLO c.example' "AUTH PLAIN $(printf '\0alice\0pw' | base64)" QUIT
+	grep -q 'session .*user="alice"' log
+}
+
+@test "states: a client that has closed its side behind the message hears its reply, as without a policy" {
+	local states
+	for states in rcpt end-of-message; do
+		asks $states
+		rm -rf box
+		mkdir -p box/{tmp,new,cur}
+		py "$SMTPD" "${OPTS[@]}" <<-'P'
+			import os, socket, subprocess, sys
+			at = socket.create_server(('127.0.0.1', 0))
+			ours = socket.create_connection(at.getsockname())
+			theirs, _ = at.accept()
+			child = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs,
+			    stderr=open('log', 'w'), env=dict(os.environ, PROTO='TCP',
+			    TCPREMOTEIP='192.0.2.7'))
+			theirs.close()
+			ours.sendall(b'EHLO c\r\nMAIL FROM:<a@c.example>\r\n'
+			    b'RCPT TO:<u@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n')
+			ours.shutdown(socket.SHUT_WR)
+			said = b''
+			while True:
+			    got = ours.recv(65536)
+			    if not got:
+			        break
+			    said += got
+			assert b'\r\n354 ' in said and b'\r\n250 2.0.0 ' in said, said
+			assert child.wait() == 0
+		P
+		[ "$(count box/new)" = 1 ]
+	done
+}
+
+@test "states: 452 4.5.3 is no fault of ours, whoever says it" {
+	asks rcpt 'RCPT 452 4.5.3 enough'
+	launched
+	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' QUIT
+	[ "$(full_codes)" = '220 250 250/2.1.0 452/4.5.3 221/2.0.0' ]
+	[ "$status" = 0 ]
+	asks rcpt 'RCPT 452 4.2.2 full'
+	launched
+	say 'EHLO c.example' 'MAIL FROM:<a@c.example>' 'RCPT TO:<u@example.org>' QUIT
+	[ "$status" = 75 ]
+}

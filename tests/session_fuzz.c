@@ -2,7 +2,9 @@
  * session_fuzz - a session with any octets, any pieces, any answers: make fuzz.
  *
  * The first 16 octets say how: the terms, the answers to come, where to cut.
- * The others are what the client sends.  The session is run whole, octet by
+ * The others are what the client sends; but 1 is a silence for as long as the
+ * host has patience, and 2 with the octet behind it so many times 64 letters.
+ * The session is run whole, octet by
  * octet, and cut as the input says: each time the replies, the stored octets
  * and the questions must be the same, and hold what session_check.h says.
  */
@@ -13,6 +15,7 @@
 int LLVMFuzzerTestOneInput(const unsigned char *p, size_t n);
 
 enum { HOW = 16, MOST = 1 << 15, CALLS = 1 << 16 };
+enum { SILENCE = 1, MANY = 2, TIMES = 64 };
 
 struct run {			/* what came of it */
 	char		 out[MOST];
@@ -88,13 +91,34 @@ answer_of(const unsigned char *how, enum smtp_ask ask, size_t number)
 	return &answers[c % ANSWERS];
 }
 
-/* how much of what is left comes at once */
+/* how much of what is left comes at once: nothing, in a silence */
 static size_t
-piece(const unsigned char *how, unsigned way, size_t left, size_t number)
+piece(const unsigned char *how, unsigned way, struct slice in, size_t number)
 {
 	const size_t n = 1 + how[4 + number % (HOW - 4)] % 16;
+	const char *silence = memchr(in.p, SILENCE, in.n);
+	const size_t left = silence == NULL ? in.n : (size_t)(silence - in.p);
 
-	return way == 0 ? left : way == 1 || left < n ? 1 : n;
+	return way == 0 || left == 0 ? left : way == 1 || left < n ? 1 : n;
+}
+
+/* what the client sends, as it was meant */
+static struct slice
+expanded(const unsigned char *p, size_t n)
+{
+	static char buf[MOST / 2];
+	size_t to = 0, times;
+	bool many;
+
+	for (size_t i = 0; i < n; i++) {
+		many = p[i] == MANY && i + 1 < n;
+		times = many ? p[++i] * (size_t)TIMES : 1;
+		if (times > sizeof(buf) - to)
+			times = sizeof(buf) - to;
+		memset(buf + to, many ? 'x' : p[i], times);
+		to += times;
+	}
+	return (struct slice){ buf, to };
 }
 
 static void
@@ -138,12 +162,13 @@ run(struct run *r, const unsigned char *how, struct slice in, unsigned way)
 		if (ask == SMTP_HANDSHAKE)
 			in.n = 0;
 		if (ask == SMTP_INPUT && h.in.n == 0) {
-			fed = in.n == 0 ? 0 : piece(how, way, in.n, pieces++);
+			fed = in.n == 0 ? 0 : piece(how, way, in, pieces++);
 			h.in = (struct slice){ in.p, fed };
+			if (fed == 0)
+				a = &answers[in.n > 0 ? A_LATE : A_GONE];
+			fed += fed == 0 && in.n > 0;
 			in.p += fed;
 			in.n -= fed;
-			if (fed == 0)
-				a = &answers[A_GONE];
 		}
 		reply = give(&s, &h, ask, a, room);
 	}
@@ -168,7 +193,7 @@ LLVMFuzzerTestOneInput(const unsigned char *p, size_t n)
 
 	if (n < HOW)
 		return 0;
-	in = (struct slice){ (const char *)p + HOW, n - HOW };
+	in = expanded(p + HOW, n - HOW);
 	run(&whole, p, in, 0);
 	run(&octets, p, in, 1);
 	run(&cut, p, in, 2);

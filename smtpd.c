@@ -1828,7 +1828,7 @@ proxy_take(const struct smtp_proxy *p)
 /*
  * The lists of users and of domains that were asked last; they stay mapped for
  * as long as they are the same files.  One that is cut short while we look at
- * it, which list_ask() alone does, has us jump back there.
+ * it has us jump back to list_ask(); --test, which looks by itself too, dies of it.
  */
 static sigjmp_buf list_cut;
 
@@ -1864,7 +1864,8 @@ list_map(struct list *l, const char *path)
 	if (fd == -1)
 		return false;
 	errno = 0;
-	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0)
+	if (fstat(fd, &l->st) == 0 && l->st.st_size > 0 &&
+	    (uint64_t)l->st.st_size <= SIZE_MAX)
 		p = mmap(NULL, (size_t)l->st.st_size, PROT_READ, MAP_PRIVATE,
 		    fd, 0);
 	if (p != MAP_FAILED)
@@ -2149,7 +2150,8 @@ net_send_coloured(struct slice line)
 	static const char colours[][6] = { "\33[32m", "\33[36m", "\33[33m",
 	    "\33[31m", "\33[2m", "\33[31m" };
 	const char *class = strchr(classes, line.p[0]);
-	const size_t n = line.n - 2;	/* only a prompt has no line end */
+	/* a prompt has no line end, nor has a reply that --faults cuts */
+	const size_t n = line.n > 2 ? line.n - 2 : 0;
 
 	if (class == NULL) {
 		net_send_all(line);
@@ -2158,7 +2160,7 @@ net_send_coloured(struct slice line)
 	net_send_all(smtp_slice(colours[class - classes]));
 	net_send_all((struct slice){ line.p, n });
 	net_send_all(smtp_slice("\33[m"));
-	net_send_all((struct slice){ line.p + n, 2 });
+	net_send_all((struct slice){ line.p + n, line.n - n });
 }
 
 /* Send all that was said; false if the client is gone. */
@@ -3828,8 +3830,8 @@ answer_outcome(const struct smtp_rcpt *r)
 {
 	enum smtp_reply o;
 
-	/* a program may run for it now: no reply that is decided waits */
-	if (!net_flush())
+	/* a program runs for it now: no reply that is decided waits */
+	if (boxes[r->box].outcome == SMTP_EACH && !net_flush())
 		return SMTP_GONE;
 	o = rcpt_outcome(r);
 	host.address = smtp_rcpt_address(r);
@@ -3892,7 +3894,8 @@ log_message(struct slice said)
 {
 	const int64_t now = now_ms();
 
-	if (said.p[0] != '2' && log_is_flooded())
+	/* whom it was delivered to is never left out */
+	if (said.p[0] != '2' && session.tally.good == 0 && log_is_flooded())
 		return;
 	log_begin(LOG_INFO, "message");
 	log_plain("id", smtp_written(&message.id));
@@ -4046,7 +4049,8 @@ session_answer(enum smtp_ask ask)
 static const char *
 session_proxy(void)
 {
-	int64_t until = now_ms() + PROXY_SECONDS * 1000;
+	const int64_t until = now_ms() + PROXY_SECONDS * 1000;
+	int64_t left;
 	enum smtp_reply answer = peer_is_in(conf.proxy) ? SMTP_YES :
 	    SMTP_DENIED;
 	enum smtp_status status = SMTP_EMORE;
@@ -4054,9 +4058,11 @@ session_proxy(void)
 	size_t used;
 
 	while (answer == SMTP_YES && (status = smtp_parse_proxy(host.in, &p,
-	    &used)) == SMTP_EMORE)
-		answer = now_ms() < until && host.in.n < sizeof(net_in) ?
-		    net_fill(until - now_ms()) : SMTP_LATE;
+	    &used)) == SMTP_EMORE) {
+		left = until - now_ms();
+		answer = left > 0 && host.in.n < sizeof(net_in) ?
+		    net_fill(left) : SMTP_LATE;
+	}
 	if (answer == SMTP_GONE && net.received == 0)
 		return "eof";
 	if (answer == SMTP_SHUTDOWN)
@@ -5045,16 +5051,17 @@ test_list(const char *path)
 	const struct who who = { nobody, nobody, smtp_slice(conf.hostname) };
 	struct slice left, line, entry;
 	char buf[SMTP_ESCAPED_MAX + 64];
-	struct smtp_text t = SMTP_TEXT(buf);
+	struct smtp_text t;
 
 	if (list_ask(path, &who, SMTP_NO_USER) == SMTP_FAULT)
 		return smtp_slice("");
 	left = lists[users].text;
-	for (uint64_t n = 1; smtp_cut(&left, '\n', &line); n++, t.n = 0) {
+	for (uint64_t n = 1; smtp_cut(&left, '\n', &line); n++) {
 		entry = smtp_list_line(line);
 		if (entry.n == 0 || (users ? smtp_is_user(entry) :
 		    smtp_is_domain_pattern(entry) && entry.p[0] != '@'))
 			continue;
+		t = SMTP_TEXT(buf);
 		smtp_puts(&t, "line ");
 		smtp_put_number(&t, n);
 		smtp_puts(&t, " names nobody: ");

@@ -250,6 +250,21 @@ ends_at() {
 	fi
 }
 
+@test "log limits: a message that one of many has got is told, however many have not" {
+	# shellcheck disable=SC2016 # for the program
+	printf '#!/bin/sh\ncat >/dev/null\n[ "$LOCAL" = good ] || exit 67\n' >program
+	chmod 755 program
+	{
+		printf 'EHLO c.example\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<good@example.org>\r\n'
+		printf 'RCPT TO:<bad%d@example.org>\r\n' {1..101}
+		printf 'DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n'
+	} >in
+	PROTO=TCP TCPREMOTEIP=192.0.2.7 "$SMTPD" -n mx.example -d example.org ./program \
+	    <in >out 2>log || :
+	[ "$(grep -c ' refused id=' log)" = 100 ]
+	[ "$(grep -c ' message id=.*to="good@example.org"' log)" = 1 ]
+}
+
 @test "junk: every hundredth HELO, EHLO, VERB, ONEX is an error" {
 	local line
 	launched

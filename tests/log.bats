@@ -462,3 +462,48 @@ on_socket() {
 	[ ! -s log ]
 	only_message
 }
+
+# hangs_up OPTION... : a client that leaves behind the dot, with MAIL's parameters in
+# $MAIL and the recipients a, b and c; the log is in the file log
+hangs_up() {
+	py "$SMTPD" -n mx.example -d example.org --log stderr "$@" <<-P
+		import os, socket, subprocess, sys, time
+		ours, theirs = socket.socketpair()
+		child = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs,
+		    stderr=open('log', 'w'), env=dict(os.environ, PROTO='TCP',
+		    TCPREMOTEIP='192.0.2.7'))
+		theirs.close()
+		ours.sendall(b'EHLO c.example\r\nMAIL FROM:<a@c.example>$MAIL\r\n' +
+		    b''.join(b'RCPT TO:<%c@example.org>\r\n' % c for c in b'abc') + b'DATA\r\n')
+		said = b''
+		while b'\r\n354 ' not in said:
+		    said += ours.recv(65536)
+		ours.sendall(b'Subject: x\r\n\r\nx\r\n.\r\n')
+		ours.close()
+		child.wait(20)
+	P
+	cat log
+}
+
+@test "log: who hangs up behind the dot, and whose mail was delivered, has a line of it" {
+	local MAIL
+	mkdir -p boxes/{a,b,c,postmaster}/{tmp,new,cur}
+	for MAIL in '' ' PRDR'; do
+		hangs_up -m "$PWD/boxes/{user}"
+		[ "$(count boxes)" = 3 ]
+		[ "$(grep -c ' message id=.* to="a@example.org" to="b@example.org" to="c@example.org"' log)" = 1 ]
+		find boxes -type f -delete
+	done
+	# shellcheck disable=SC2016 # for the program
+	printf '#!/bin/sh\ncat >/dev/null\n[ "$LOCAL" = a ] || exit 67\necho got >>got\n' >program
+	chmod 755 program
+	MAIL=''
+	hangs_up ./program
+	[ "$(cat got)" = got ]
+	[ "$(grep -c ' message id=.*from="a@c.example"' log)" = 1 ]
+	# the 353 of PRDR cannot be said, and no program is run
+	rm got
+	MAIL=' PRDR'
+	hangs_up ./program
+	[ ! -e got ]
+}

@@ -490,3 +490,36 @@ prompts() {
 	[ "$(tmux -S "$screen" capture-pane -p |
 	    grep -c '^[a-z][a-z]*\( [0-9][0-9]*\)*>')" = "$1" ]
 }
+
+@test "terminal: of a reply that --faults cuts no more is shown than it says, with colours too" {
+	local n
+	for n in 0 1 2 3 9; do
+		env -u NO_COLOR TERM=xterm python3 - "$SMTPD" "$n" <<-'P'
+			import os, pty, sys
+			pid, at = pty.fork()
+			if pid == 0:
+			    os.execv(sys.argv[1], [sys.argv[1], '-n', 'mx.example', '--faults'])
+			shown = b''
+			def until(what):
+			    global shown
+			    while what not in shown:
+			        shown += os.read(at, 65536)
+			until(b'ehlo> ')
+			os.write(at, b'EHLO c.example\n')
+			until(b'mail> ')
+			os.write(at, b'MAIL FROM:<cut%s@c.example>\n' % sys.argv[2].encode())
+			until(b'c.example>\r\n')
+			n, shown = len(shown), b''
+			while True:
+			    try:
+			        got = os.read(at, 65536)
+			    except OSError:
+			        break
+			    if not got:
+			        break
+			    shown += got
+			assert len(shown) < 200, (sys.argv[2], len(shown), shown[:300])
+			os.waitpid(pid, 0)
+		P
+	done
+}

@@ -210,12 +210,21 @@ lint:
 	  .ci/run .ci/install
 	shellcheck -s sh tests/gates tests/machine tests/setup contrib/mailbox contrib/remains contrib/run \
 	  contrib/run-tls contrib/serve contrib/test-unit contrib/my-delivery \
-	  contrib/completion contrib/from-qmail contrib/submission contrib/scanner contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
+	  contrib/completion contrib/from-qmail contrib/submission contrib/scanner \
+	  contrib/tlswrapper contrib/with-* contrib/mail-[!t]* \
 	  contrib/mail-to-[!n]* contrib/scale/run-* contrib/debian/tests/mail
 	cppcheck -q --std=c11 --error-exitcode=1 --enable=warning,portability \
 	  --suppress=missingIncludeSystem $(SRC) contrib/smtpsink.c
 	mandoc -Tlint -Wwarning smtpd.8 contrib/smtpd-delivery.7 contrib/smtp_parse.3 \
 	  contrib/smtpd-tools.1
+
+# what is installed, with the place and the name that it has then
+NAMED    = sed -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
+	   -e 's/man:smtpd(8)/man:$(PROGNAME)(8)/' -e 's/Xr smtpd 8/Xr $(PROGNAME) 8/' \
+	   -e 's/Xr smtpd-delivery/Xr $(PROGNAME)-delivery/' \
+	   -e 's/smtpd\.socket/$(PROGNAME).socket/g' -e 's/smtpd@/$(PROGNAME)@/g' \
+	   -e 's/smtpd-mailbox/$(PROGNAME)-mailbox/' \
+	   -e 's/smtpd-test-unit/$(PROGNAME)-test-unit/'
 
 # each is copied beside its place and renamed, so that a launcher finds the old
 # one or the new one at any moment, and whole
@@ -224,11 +233,11 @@ install: all
 	cp smtpd $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	chmod 755 $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new
 	mv -f $(DESTDIR)$(SBINDIR)/.$(PROGNAME).new $(DESTDIR)$(SBINDIR)/$(PROGNAME)
-	sed 's/Xr smtpd-/Xr $(PROGNAME)-/' smtpd.8 >$(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
+	$(NAMED) smtpd.8 >$(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
 	chmod 644 $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new
 	mv -f $(DESTDIR)$(MANDIR)/man8/.$(PROGNAME).8.new \
 	  $(DESTDIR)$(MANDIR)/man8/$(PROGNAME).8
-	sed 's/Xr smtpd 8/Xr $(PROGNAME) 8/' contrib/smtpd-delivery.7 \
+	$(NAMED) contrib/smtpd-delivery.7 \
 	  >$(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
 	chmod 644 $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new
 	mv -f $(DESTDIR)$(MANDIR)/man7/.$(PROGNAME).7.new \
@@ -246,13 +255,6 @@ UNITFILES = $(DESTDIR)$(UNITDIR)/$(PROGNAME).socket \
 	   $(DESTDIR)$(UNITDIR)/$(PROGNAME)@.service \
 	   $(DESTDIR)$(SYSUSERS)/$(PROGNAME).conf \
 	   $(DESTDIR)$(TMPFILES)/$(PROGNAME).conf
-
-# where another program name stands in units and pages
-NAMED    = sed -e 's|/usr/local/sbin/smtpd|$(SBINDIR)/$(PROGNAME)|g' \
-	   -e 's/man:smtpd(8)/man:$(PROGNAME)(8)/' -e 's/Xr smtpd 8/Xr $(PROGNAME) 8/' \
-	   -e 's/smtpd\.socket/$(PROGNAME).socket/g' -e 's/smtpd@/$(PROGNAME)@/g' \
-	   -e 's/smtpd-mailbox/$(PROGNAME)-mailbox/' \
-	   -e 's/smtpd-test-unit/$(PROGNAME)-test-unit/'
 
 install-systemd:
 	mkdir -p $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERS) $(DESTDIR)$(TMPFILES)
@@ -287,7 +289,7 @@ install-contrib: all sink
 	for t in $(TOOLS); do cp contrib/$$t $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  chmod 755 $(DESTDIR)$(BINDIR)/.$$t.new && \
 	  mv -f $(DESTDIR)$(BINDIR)/.$$t.new $(DESTDIR)$(BINDIR)/$$t || exit 1; done
-	cp contrib/mailbox $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox
+	$(NAMED) contrib/mailbox >$(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox
 	$(NAMED) contrib/test-unit \
 	  >$(DESTDIR)$(SBINDIR)/$(PROGNAME)-test-unit
 	chmod 755 $(DESTDIR)$(SBINDIR)/$(PROGNAME)-mailbox \

@@ -4654,7 +4654,8 @@ class_of(const struct smtp_session *s, unsigned say)
 	return said(s, say).p[0];
 }
 
-/* too many recipients: the client goes on with those it has, whoever says it */
+/* too many recipients: a policy server may say it, too, and the client goes on
+ * with those that it has */
 static bool
 is_crowded(const struct smtp_session *s, unsigned say)
 {
@@ -5966,6 +5967,7 @@ blames(const struct smtp_session *s, unsigned say)
 static enum smtp_ask
 command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
 {
+	bool ours;
 	char class;
 
 	if (say == SAY_ASK)
@@ -5977,13 +5979,14 @@ command_end(struct smtp_session *s, const struct smtp_terms *t, unsigned say)
 	if (s->verb == VERB_MAIL)
 		s->mail_refused = say != SAY_SENDER;
 	class = class_of(s, say);
+	ours = class == '4' && !is_crowded(s, say);
 	if (class == '5' && !s->same_error)
 		s->errors++;
-	else if (class == '5' || (class == '4' && !is_crowded(s, say)))
+	else if (class == '5' || ours)
 		count_junk(s, t);
 	s->wrong |= blames(s, say) && !s->same_error;
 	s->same_error = false;
-	s->deferred |= class == '4' && !is_crowded(s, say);
+	s->deferred |= ours;
 	s->say = (unsigned char)say;
 	return SMTP_NOTHING;
 }

@@ -194,7 +194,7 @@ static struct {
  * of us is in host: what is offered, and the two buffers.  See the session's
  * section.
  */
-static struct smtp_session session __attribute__((aligned(4096)));
+static _Alignas(4096) struct smtp_session session;
 static struct smtp_host host;
 static struct smtp_script script;	/* of --faults */
 
@@ -1986,8 +1986,8 @@ user_find(struct slice local, struct slice domain)
  * A client that is gone is not the end of the process here: that is said to
  * whoever called, and session_run() alone leaves.
  */
-static char net_in[IN_SIZE] __attribute__((aligned(4096)));
-static char net_out[OUT_SIZE] __attribute__((aligned(4096)));
+static _Alignas(4096) char net_in[IN_SIZE];
+static _Alignas(4096) char net_out[OUT_SIZE];
 
 static struct {
 	uint64_t	 received;	/* octets, ever */
@@ -2341,7 +2341,7 @@ static struct {
 /* The file it is being written to: at most one at a time.  (Arrays stand
  * beside a struct with an initialiser, not in it: there they would be data of
  * ours, read from the disk page by page.) */
-static char file_buf[IN_SIZE] __attribute__((aligned(4096)));
+static _Alignas(4096) char file_buf[IN_SIZE];
 
 static struct {
 	size_t		 n;		/* octets in file_buf */
@@ -4113,7 +4113,7 @@ session_talk(void)
 	session_terms();
 	for (;;) {
 		ask = smtp_next(&session, &host, answer);
-		/* what it asks may already be about another one */
+		/* the question may be about a login that this has changed */
 		peer.login = (struct slice){ session.login, session.login_n };
 		if (ask == SMTP_CLOSE)
 			break;

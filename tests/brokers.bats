@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # brokers - contrib/mail-to-redis, -nats, -kafka and -s3, each with its server, and
-# contrib/scale/file-mail, which takes the mail out of Redis: killed at every step and tried again, each mail is there, and once
+# contrib/scale/file-mail, which takes the mail out of Redis: killed at every step
+# and tried again, each mail is there, and once
 # redis-cli(1), nats-server(8), kcat(1), rclone(1)
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell

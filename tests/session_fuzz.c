@@ -4,9 +4,9 @@
  * The first 16 octets say how: the terms, the answers to come, where to cut.
  * The others are what the client sends; but 1 is a silence for as long as the
  * host has patience, and 2 with the octet behind it so many times 64 letters.
- * The session is run whole, octet by
- * octet, and cut as the input says: each time the replies, the stored octets
- * and the questions must be the same, and hold what session_check.h says.
+ * The session is run whole, octet by octet, and cut as the input says: each time
+ * the replies, the stored octets and the questions must be the same, and hold
+ * what session_check.h says.
  */
 #include <stdlib.h>
 
@@ -164,11 +164,15 @@ run(struct run *r, const unsigned char *how, struct slice in, unsigned way)
 		if (ask == SMTP_INPUT && h.in.n == 0) {
 			fed = in.n == 0 ? 0 : piece(how, way, in, pieces++);
 			h.in = (struct slice){ in.p, fed };
-			if (fed == 0)
-				a = &answers[in.n > 0 ? A_LATE : A_GONE];
-			fed += fed == 0 && in.n > 0;
 			in.p += fed;
 			in.n -= fed;
+			if (fed == 0 && in.n == 0)
+				a = &answers[A_GONE];
+			else if (fed == 0) {
+				a = &answers[A_LATE];
+				in.p++;
+				in.n--;
+			}
 		}
 		reply = give(&s, &h, ask, a, room);
 	}

@@ -509,7 +509,7 @@ prompts() {
 			until(b'mail> ')
 			os.write(at, b'MAIL FROM:<cut%s@c.example>\n' % sys.argv[2].encode())
 			until(b'c.example>\r\n')
-			n, shown = len(shown), b''
+			shown = b''
 			while True:
 			    try:
 			        got = os.read(at, 65536)
